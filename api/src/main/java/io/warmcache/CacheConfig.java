@@ -1,0 +1,137 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache;
+
+import java.time.Duration;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * How a cache is opened. Immutable; start from {@link #of} and change with the {@code with} methods.
+ *
+ * @param name names the segment: 1 to 200 of {@code A-Z a-z 0-9 . _ -}, not starting with a dot; or, for the back ends that
+ *     take one, the absolute path of a mappable file
+ * @param capacity bytes of all frames together, at least 8 pages; rounded down to whole pages
+ * @param pageSize bytes of a page, a power of two from 4,096 to 65,536
+ * @param backend the name of the back end that keeps the frames; {@code "shm"} by default
+ * @param checksum {@code "xxh64"} (default) or {@code "crc32c"}
+ * @param validation when frames found in memory are validated
+ * @param ownerWait how long {@code open} waits for a dying owner; zero means 5 s and 100 ms per GiB of capacity
+ * @param maxUnfinishedAttaches after so many attaches in a row that died before their scrub finished the cache starts cold;
+ *     0 for no limit
+ * @param latchTimeout how long one call waits for a page that others keep
+ * @param maxFiles how many files the ledger can know at once; the least recently mapped is forgotten first
+ * @param debug records where pins were taken, and makes use of a segment after its pin was closed an exception
+ * @param options further settings of the back end
+ */
+public record CacheConfig(
+        String name,
+        long capacity,
+        int pageSize,
+        String backend,
+        String checksum,
+        Validation validation,
+        Duration ownerWait,
+        int maxUnfinishedAttaches,
+        Duration latchTimeout,
+        int maxFiles,
+        boolean debug,
+        Map<String, String> options) {
+
+    public CacheConfig {
+        Objects.requireNonNull(name, "name");
+        if (pageSize < 4096 || pageSize > 65536 || Integer.bitCount(pageSize) != 1) {
+            throw new IllegalArgumentException(
+                    "pageSize is " + pageSize + ": it must be a power of two from 4096 to 65536");
+        }
+        if (capacity / pageSize < 8) {
+            throw new IllegalArgumentException(
+                    "capacity is " + capacity + " bytes: it must hold at least 8 pages of " + pageSize);
+        }
+        if (capacity / pageSize > 1 << 24) {
+            throw new IllegalArgumentException("capacity is " + capacity + " bytes: at most 16,777,216 pages of "
+                    + pageSize + " fit; use a larger pageSize");
+        }
+        if (maxFiles < 1 || maxFiles > 1 << 20) {
+            throw new IllegalArgumentException("maxFiles is " + maxFiles + ": it must be from 1 to 1048576");
+        }
+        if (maxUnfinishedAttaches < 0) {
+            throw new IllegalArgumentException("maxUnfinishedAttaches is " + maxUnfinishedAttaches + ": 0 or more");
+        }
+        if (ownerWait.isNegative() || latchTimeout.isNegative()) {
+            throw new IllegalArgumentException("ownerWait and latchTimeout must not be negative");
+        }
+        options = Map.copyOf(options);
+    }
+
+    /** A cache named {@code name} of {@code capacity} bytes: 4 KiB pages in shared memory, defaults for the rest. */
+    public static CacheConfig of(String name, long capacity) {
+        return new CacheConfig(
+                name,
+                capacity,
+                4096,
+                "shm",
+                "xxh64",
+                Validation.LAZY,
+                Duration.ZERO,
+                3,
+                Duration.ofSeconds(30),
+                1024,
+                false,
+                Map.of());
+    }
+
+    /** Frames of the cache. */
+    public int frames() {
+        return (int) (capacity / pageSize);
+    }
+
+    public CacheConfig withPageSize(int value) {
+        return new CacheConfig(name, capacity, value, backend, checksum, validation, ownerWait, maxUnfinishedAttaches,
+                latchTimeout, maxFiles, debug, options);
+    }
+
+    public CacheConfig withBackend(String value) {
+        return new CacheConfig(name, capacity, pageSize, value, checksum, validation, ownerWait, maxUnfinishedAttaches,
+                latchTimeout, maxFiles, debug, options);
+    }
+
+    public CacheConfig withChecksum(String value) {
+        return new CacheConfig(name, capacity, pageSize, backend, value, validation, ownerWait, maxUnfinishedAttaches,
+                latchTimeout, maxFiles, debug, options);
+    }
+
+    public CacheConfig withValidation(Validation value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, value, ownerWait, maxUnfinishedAttaches,
+                latchTimeout, maxFiles, debug, options);
+    }
+
+    public CacheConfig withOwnerWait(Duration value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, value, maxUnfinishedAttaches,
+                latchTimeout, maxFiles, debug, options);
+    }
+
+    public CacheConfig withMaxUnfinishedAttaches(int value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait, value, latchTimeout,
+                maxFiles, debug, options);
+    }
+
+    public CacheConfig withLatchTimeout(Duration value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
+                maxUnfinishedAttaches, value, maxFiles, debug, options);
+    }
+
+    public CacheConfig withMaxFiles(int value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
+                maxUnfinishedAttaches, latchTimeout, value, debug, options);
+    }
+
+    public CacheConfig withDebug(boolean value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
+                maxUnfinishedAttaches, latchTimeout, maxFiles, value, options);
+    }
+
+    public CacheConfig withOptions(Map<String, String> value) {
+        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
+                maxUnfinishedAttaches, latchTimeout, maxFiles, debug, value);
+    }
+}

@@ -1,0 +1,80 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache;
+
+import io.warmcache.spi.PageCacheProvider;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+
+/**
+ * An embeddable page cache whose frames outlive the process. Safe for use by many threads.
+ *
+ * <p>Every byte it serves after a restart without I/O equals the byte that a cold read of the store would have returned when
+ * the file was mapped: a frame in doubt is dropped, counted in {@link #recovery()} and read again.
+ */
+public interface PageCache extends AutoCloseable {
+    /**
+     * Opens the cache named in {@code config}, taking over what an earlier process left in it.
+     *
+     * @throws BusyException if another live process, class loader or cache owns it; names the owner's pid
+     * @throws IOException if memory cannot be had; names both sizes and the mend
+     * @throws CacheException if no back end of that name is on the class or module path, or native access is denied
+     */
+    static PageCache open(CacheConfig config) throws IOException {
+        return PageCacheProvider.load().open(config);
+    }
+
+    /**
+     * Wipes and removes the memory of the cache named in {@code config}, which must not be open.
+     *
+     * @return whether there was any
+     * @throws BusyException if it is open anywhere
+     */
+    static boolean drop(CacheConfig config) throws IOException {
+        return PageCacheProvider.load().drop(config);
+    }
+
+    CacheConfig config();
+
+    /**
+     * Maps a plain file. Hard links, symbolic links and second calls share one mapping.
+     *
+     * @throws BusyException if another process or cache has the file mapped
+     * @throws IOException if it cannot be opened, or does not take the {@link IoMode} asked for
+     */
+    PagedFile map(Path file, MapOptions options) throws IOException;
+
+    /**
+     * Maps an engine's own store and takes ownership of it: it is closed with its last mapping, and at once when a store of the
+     * same identity is mapped already (that one is shared).
+     */
+    PagedFile map(BackingStore store, MapOptions options) throws IOException;
+
+    RecoveryReport recovery();
+
+    CacheStats stats();
+
+    Health health();
+
+    /** Writes every dirty page of every file, all of them even if some fail; the failures of the others are suppressed in the first. */
+    void flush() throws IOException;
+
+    /** {@link #close(Duration)} with a grace of 10 s. */
+    @Override
+    default void close() throws IOException {
+        close(Duration.ofSeconds(10));
+    }
+
+    /**
+     * Stops new accesses, waits up to {@code grace} for pins, writes and forces what is dirty, and gives the memory back warm.
+     * Where pins are still held after that, the memory stays mapped and owned until the last one is closed.
+     *
+     * @throws CacheException if pins are still held; names their number and, with {@link CacheConfig#debug()}, where they
+     *     were taken
+     * @throws IOException if a store did not take its dirty pages; they are lost with the process then
+     */
+    void close(Duration grace) throws IOException;
+
+    /** Closes the cache, then wipes and removes its memory: the next {@link #open} starts cold. */
+    void drop() throws IOException;
+}

@@ -1,0 +1,111 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A store seen as an array of pages, cached. Safe for use by many threads, platform and virtual; an interrupt neither closes
+ * the store nor loses a latch.
+ *
+ * <p>Page {@code p} holds the bytes from {@code p * pageSize()} on; the last one may be partial, and reads as zeros past the
+ * end of the file. All methods throw {@link CacheClosedException} after {@link #close()}, {@link IndexOutOfBoundsException}
+ * for a page that is negative or past the end, {@link java.io.UncheckedIOException} when the store fails a read that a
+ * non-{@code IOException} method needs, {@link CacheFullException} when no frame can be freed, {@link LatchTimeoutException}
+ * when others keep the page for too long.
+ */
+public interface PagedFile extends AutoCloseable {
+    /** Bytes of a page, a power of two from 4,096 to 65,536. */
+    int pageSize();
+
+    /** The file's length in bytes. */
+    long size();
+
+    /** The number of pages, the last partial one included. */
+    default long pages() {
+        return (size() + pageSize() - 1) / pageSize();
+    }
+
+    WritePolicy policy();
+
+    /** A new cursor for the calling thread. */
+    PageCursor cursor();
+
+    /**
+     * Makes the page resident and returns a stamp for reading it optimistically: read at {@link #offset} in {@link #memory}
+     * and use what was read only if {@link #valid} says so afterwards. Never 0.
+     */
+    long stamp(long page);
+
+    /** As {@link #stamp}, but returns 0 when the page is not readable without waiting or I/O. */
+    long tryStamp(long page);
+
+    /**
+     * Whether everything read through {@code stamp} before this call was good.
+     *
+     * @throws IndexOutOfBoundsException if the page is negative
+     */
+    boolean valid(long page, long stamp);
+
+    /** Where the page of a stamp starts in {@link #memory}, in bytes. */
+    long offset(long stamp);
+
+    /** The read-only memory of all frames of the cache. */
+    MemorySegment memory();
+
+    /**
+     * Runs {@code reader} on the page until it has run undisturbed, and returns its result. Bounded: after some disturbed
+     * runs the page is pinned for one more.
+     */
+    long read(long page, PageReader reader);
+
+    /** Pins a page for reading. */
+    ReadPin pin(long page);
+
+    /** Latches a page exclusively for writing; at most one page past the present end extends the file when written. */
+    WritePin pinForWrite(long page);
+
+    /**
+     * As {@link #pinForWrite}, but the page starts as zeros, already announced as {@link WritePin#dirty dirty} as a whole,
+     * and is not read from the store.
+     */
+    WritePin pinForOverwrite(long page);
+
+    /**
+     * Copies bytes from the file. Page boundaries do not matter; each page is copied undisturbed, the whole range is not one
+     * atomic read.
+     *
+     * @return the bytes copied: fewer than asked for at the end of the file, -1 when {@code position} is at or past it
+     */
+    int read(long position, MemorySegment target) throws IOException;
+
+    /**
+     * Writes all of {@code source} at {@code position}, extending the file where needed; a gap reads as zeros. Each page is
+     * changed atomically. After an exception the pages written so far stay written, as with a plain file.
+     */
+    void write(long position, MemorySegment source) throws IOException;
+
+    /** Starts reading {@code count} pages from {@code first} on in the background; those past the end are ignored. */
+    void prefetch(long first, int count);
+
+    /** Writes every page that was dirty when this was called. */
+    void flush() throws IOException;
+
+    /**
+     * {@link #flush}, then makes everything written durable.
+     *
+     * @throws IOException if the store fails. What it may have lost is dirty again and written by the next flush; where that
+     *     is not possible the file is poisoned
+     */
+    void force() throws IOException;
+
+    /** Sets the file's length in bytes. Pages past it are dropped; pins held on them stay readable until closed. */
+    void truncate(long size) throws IOException;
+
+    /**
+     * Writes what is dirty and gives the mapping back; the store is closed with its last mapping. The frames stay for the
+     * next mapping or process. Closing again has no effect.
+     */
+    @Override
+    void close() throws IOException;
+}

@@ -1,0 +1,109 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.spi;
+
+import io.warmcache.BackingStore;
+import io.warmcache.MapOptions;
+import io.warmcache.StoreId;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+
+/**
+ * Memory that outlives the cache, the ledger kept of it, and the block I/O path into it: what the VMM owns in Kourai's
+ * warm-cache reboot. The cache decides which frame holds which page and who may touch it when; a back end records it, so that
+ * after a death at any instant the ledger never calls a frame {@code CLEAN} or {@code WRITTEN} that does not equal its store.
+ *
+ * <p>The cache calls {@code markDirty}, {@code release}, {@code hint} and the verbs of {@link BackendFile} from many threads,
+ * but never two of them (other than {@code hint}) at once for the same frame. Frames are numbered from 0.
+ */
+public interface FrameBackend extends AutoCloseable {
+    FailureDomain domain();
+
+    AttachReport attachReport();
+
+    /** The number of frames. */
+    int frames();
+
+    /** Bytes of a frame. */
+    int pageSize();
+
+    /** The segment's incarnation: random, of one formatting. */
+    long incarnation();
+
+    /** The algorithm of this segment, which may differ from the configured one. */
+    BlockChecksum checksum();
+
+    /** All frames, one after another: frame {@code f} starts at {@code f * pageSize()}. Valid until {@link #close}. */
+    MemorySegment memory();
+
+    /**
+     * Visits the records of frames {@code from} (inclusive) to {@code to} (exclusive) as the attach found them. May be called
+     * for disjoint ranges from several threads, before any other verb.
+     */
+    void survivors(int from, int to, SurvivorVisitor visitor);
+
+    /** Whether the ledger has a file of this number. */
+    boolean knowsFile(long fileId);
+
+    /**
+     * The identity of a plain file without opening it, so that a second mapping is found before it disturbs anything; creates
+     * the file when it is missing and the options say so.
+     */
+    StoreId identify(Path file, MapOptions options) throws IOException;
+
+    /**
+     * Opens a plain file as a store, exclusively among all caches on this machine.
+     *
+     * @throws io.warmcache.BusyException if another cache has it open
+     */
+    BackingStore openStore(Path file, MapOptions options) throws IOException;
+
+    /**
+     * Opens the ledger's entry of a store, making one if it is new. Forgets the least recently opened file that is not open
+     * when the table is full, after asking {@code evictor} to release its frames.
+     *
+     * @throws IOException if the table is full of open files; names the limit and the mend
+     */
+    BackendFile openFile(BackingStore store, FileEvictor evictor) throws IOException;
+
+    /**
+     * Copies the record of a frame if it is whole.
+     *
+     * @return false if its self-check fails
+     */
+    boolean readRecord(int frame, FrameRecord into);
+
+    /**
+     * {@code CLEAN} or {@code WRITTEN} to {@code DIRTY}, ordered before every later store to the frame. No effect on the order
+     * is lost when it is {@code DIRTY} already.
+     */
+    void markDirty(int frame);
+
+    /** Any state to {@code FREE}, ordered before every later verb. */
+    void release(int frame);
+
+    /** {@code WRITTEN} to {@code CLEAN}; no effect in any other state. */
+    void forced(int frame);
+
+    /** Leaves 32 bits that the replacement policy wants to find after a restart; may be lost, may be torn from the rest. */
+    void hint(int frame, int hint);
+
+    /** The hint last left for a frame. */
+    int hint(int frame);
+
+    /** Says that every survivor has been validated or dropped: this attach no longer counts as unfinished. */
+    void recoveryFinished();
+
+    /** Gives the memory back as after a clean stop, and ownership last. Files must be closed before. */
+    @Override
+    void close() throws IOException;
+
+    /** As {@link #close}, but wipes and removes the memory. */
+    void drop() throws IOException;
+
+    /** Releases all frames of a file that the ledger is about to forget. */
+    @FunctionalInterface
+    interface FileEvictor {
+        void evict(long fileId);
+    }
+}
