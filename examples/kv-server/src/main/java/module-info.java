@@ -1,0 +1,13 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+/** A key-value server on warmcache. */
+module io.warmcache.kv {
+    requires com.h2database;
+    requires io.netty.buffer;
+    requires io.netty.codec.redis;
+    requires io.netty.common;
+    requires io.netty.handler;
+    requires io.netty.transport;
+    requires io.warmcache.api;
+    requires io.warmcache.h2;
+    requires static org.jspecify;
+}
