@@ -10,6 +10,7 @@ package io.warmcache.spi;
  * @param canaryChecksums for {@link Kind#PROBE}: what {@link BlockChecksum#block} gave for each, with page = the block's number
  *     in the file, block 0 and generation 0; bytes past the end of the file count as zeros
  */
+@SuppressWarnings("ArrayRecordComponent") // handed from back end to core once, never compared or kept as a value
 public record FileVerdict(Kind kind, String detail, long[] canaryBlocks, long[] canaryChecksums) {
     /** What may be done with the file's frames. */
     public enum Kind {
