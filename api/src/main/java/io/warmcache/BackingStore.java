@@ -8,9 +8,9 @@ import java.lang.foreign.MemorySegment;
 /**
  * Where the pages of a {@link PagedFile} come from: a plain file, a block device, a remote object, memory.
  *
- * <p>The cache calls {@code read}, {@code write} and {@code force} from many threads at once. Calls are synchronous: when
- * one returns or throws, the store must not touch the segment any more. An implementation must not let an interrupt of
- * the calling thread close the store.
+ * <p>The cache calls {@code read}, {@code write} and {@code force} from many threads at once. Calls are synchronous:
+ * when one returns or throws, the store must not touch the segment any more. An implementation must not let an
+ * interrupt of the calling thread close the store.
  */
 public interface BackingStore extends Closeable {
     /** The identity; constant for the life of this object. */

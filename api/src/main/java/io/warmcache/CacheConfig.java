@@ -8,16 +8,16 @@ import java.util.Objects;
 /**
  * How a cache is opened. Immutable; start from {@link #of} and change with the {@code with} methods.
  *
- * @param name names the segment: 1 to 200 of {@code A-Z a-z 0-9 . _ -}, not starting with a dot; or, for the back ends that
- *     take one, the absolute path of a mappable file
+ * @param name names the segment: 1 to 200 of {@code A-Z a-z 0-9 . _ -}, not starting with a dot; or, for the back ends
+ *     that take one, the absolute path of a mappable file
  * @param capacity bytes of all frames together, at least 8 pages; rounded down to whole pages
  * @param pageSize bytes of a page, a power of two from 4,096 to 65,536
  * @param backend the name of the back end that keeps the frames; {@code "shm"} by default
  * @param checksum {@code "xxh64"} (default) or {@code "crc32c"}
  * @param validation when frames found in memory are validated
  * @param ownerWait how long {@code open} waits for a dying owner; zero means 5 s and 100 ms per GiB of capacity
- * @param maxUnfinishedAttaches after so many attaches in a row that died before their scrub finished the cache starts cold;
- *     0 for no limit
+ * @param maxUnfinishedAttaches after so many attaches in a row that died before their scrub finished the cache starts
+ *     cold; 0 for no limit
  * @param latchTimeout how long one call waits for a page that others keep
  * @param maxFiles how many files the ledger can know at once; the least recently mapped is forgotten first
  * @param debug records where pins were taken, and makes use of a segment after its pin was closed an exception

@@ -5,8 +5,8 @@ package io.warmcache;
  * Counters since the cache was opened, and gauges of now. Read without a lock: values of one snapshot may be a moment
  * apart from each other.
  *
- * @param hits accesses served from memory by cursors, pins and bulk reads. Optimistic accesses through bare stamps are not
- *     counted, and a cursor's hits are added when it is closed or every 1,024 seeks
+ * @param hits accesses served from memory by cursors, pins and bulk reads. Optimistic accesses through bare stamps are
+ *     not counted, and a cursor's hits are added when it is closed or every 1,024 seeks
  * @param misses pages that had to be read from a store
  * @param evictions frames given up for other pages
  * @param pagesWritten pages written to a store

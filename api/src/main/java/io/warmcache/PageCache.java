@@ -9,8 +9,8 @@ import java.time.Duration;
 /**
  * An embeddable page cache whose frames outlive the process. Safe for use by many threads.
  *
- * <p>Every byte it serves after a restart without I/O equals the byte that a cold read of the store would have returned when
- * the file was mapped: a frame in doubt is dropped, counted in {@link #recovery()} and read again.
+ * <p>Every byte it serves after a restart without I/O equals the byte that a cold read of the store would have returned
+ * when the file was mapped: a frame in doubt is dropped, counted in {@link #recovery()} and read again.
  */
 public interface PageCache extends AutoCloseable {
     /**
@@ -45,8 +45,8 @@ public interface PageCache extends AutoCloseable {
     PagedFile map(Path file, MapOptions options) throws IOException;
 
     /**
-     * Maps an engine's own store and takes ownership of it: it is closed with its last mapping, and at once when a store of the
-     * same identity is mapped already (that one is shared).
+     * Maps an engine's own store and takes ownership of it: it is closed with its last mapping, and at once when a
+     * store of the same identity is mapped already (that one is shared).
      */
     PagedFile map(BackingStore store, MapOptions options) throws IOException;
 
@@ -56,7 +56,10 @@ public interface PageCache extends AutoCloseable {
 
     Health health();
 
-    /** Writes every dirty page of every file, all of them even if some fail; the failures of the others are suppressed in the first. */
+    /**
+     * Writes every dirty page of every file, all of them even if some fail; the failures of the others are suppressed
+     * in the first.
+     */
     void flush() throws IOException;
 
     /** {@link #close(Duration)} with a grace of 10 s. */
@@ -66,11 +69,11 @@ public interface PageCache extends AutoCloseable {
     }
 
     /**
-     * Stops new accesses, waits up to {@code grace} for pins, writes and forces what is dirty, and gives the memory back warm.
-     * Where pins are still held after that, the memory stays mapped and owned until the last one is closed.
+     * Stops new accesses, waits up to {@code grace} for pins, writes and forces what is dirty, and gives the memory
+     * back warm. Where pins are still held after that, the memory stays mapped and owned until the last one is closed.
      *
-     * @throws CacheException if pins are still held; names their number and, with {@link CacheConfig#debug()}, where they
-     *     were taken
+     * @throws CacheException if pins are still held; names their number and, with {@link CacheConfig#debug()}, where
+     *     they were taken
      * @throws IOException if a store did not take its dirty pages; they are lost with the process then
      */
     void close(Duration grace) throws IOException;

@@ -16,8 +16,8 @@ import java.lang.foreign.MemorySegment;
  *
  * <p>Everything read is garbage until {@link #shouldRetry()} has returned false: bound loops and lengths that depend on
  * it. Multi-byte values are little-endian. Offsets are in bytes from the start of the page; one outside the page throws
- * {@link IndexOutOfBoundsException}. Reads are repeated a bounded number of times, then the page is pinned, so that a loop
- * like the one above ends however busy the writers are.
+ * {@link IndexOutOfBoundsException}. Reads are repeated a bounded number of times, then the page is pinned, so that a
+ * loop like the one above ends however busy the writers are.
  */
 public interface PageCursor extends AutoCloseable {
     /**

@@ -7,9 +7,9 @@ import java.lang.foreign.MemorySegment;
 @FunctionalInterface
 public interface PageReader {
     /**
-     * Reads from a page whose bytes may change meanwhile: the result is thrown away and the call repeated in that case, so
-     * this must have no effects, must bound its loops and lengths by the page size whatever the bytes say, and may throw
-     * (the exception reaches the caller only if the bytes were good).
+     * Reads from a page whose bytes may change meanwhile: the result is thrown away and the call repeated in that case,
+     * so this must have no effects, must bound its loops and lengths by the page size whatever the bytes say, and may
+     * throw (the exception reaches the caller only if the bytes were good).
      *
      * @param memory read-only memory of all frames
      * @param offset where the page starts in it, in bytes

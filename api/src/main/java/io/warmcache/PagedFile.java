@@ -5,14 +5,14 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A store seen as an array of pages, cached. Safe for use by many threads, platform and virtual; an interrupt neither closes
- * the store nor loses a latch.
+ * A store seen as an array of pages, cached. Safe for use by many threads, platform and virtual; an interrupt neither
+ * closes the store nor loses a latch.
  *
- * <p>Page {@code p} holds the bytes from {@code p * pageSize()} on; the last one may be partial, and reads as zeros past the
- * end of the file. All methods throw {@link CacheClosedException} after {@link #close()}, {@link IndexOutOfBoundsException}
- * for a page that is negative or past the end, {@link java.io.UncheckedIOException} when the store fails a read that a
- * non-{@code IOException} method needs, {@link CacheFullException} when no frame can be freed, {@link LatchTimeoutException}
- * when others keep the page for too long.
+ * <p>Page {@code p} holds the bytes from {@code p * pageSize()} on; the last one may be partial, and reads as zeros
+ * past the end of the file. All methods throw {@link CacheClosedException} after {@link #close()},
+ * {@link IndexOutOfBoundsException} for a page that is negative or past the end, {@link java.io.UncheckedIOException}
+ * when the store fails a read that a non-{@code IOException} method needs, {@link CacheFullException} when no frame can
+ * be freed, {@link LatchTimeoutException} when others keep the page for too long.
  */
 public interface PagedFile extends AutoCloseable {
     /** Bytes of a page, a power of two from 4,096 to 65,536. */
@@ -32,8 +32,8 @@ public interface PagedFile extends AutoCloseable {
     PageCursor cursor();
 
     /**
-     * Makes the page resident and returns a stamp for reading it optimistically: read at {@link #offset} in {@link #memory}
-     * and use what was read only if {@link #valid} says so afterwards. Never 0.
+     * Makes the page resident and returns a stamp for reading it optimistically: read at {@link #offset} in
+     * {@link #memory} and use what was read only if {@link #valid} says so afterwards. Never 0.
      */
     long stamp(long page);
 
@@ -54,8 +54,8 @@ public interface PagedFile extends AutoCloseable {
     MemorySegment memory();
 
     /**
-     * Runs {@code reader} on the page until it has run undisturbed, and returns its result. Bounded: after some disturbed
-     * runs the page is pinned for one more.
+     * Runs {@code reader} on the page until it has run undisturbed, and returns its result. Bounded: after some
+     * disturbed runs the page is pinned for one more.
      */
     long read(long page, PageReader reader);
 
@@ -66,22 +66,22 @@ public interface PagedFile extends AutoCloseable {
     WritePin pinForWrite(long page);
 
     /**
-     * As {@link #pinForWrite}, but the page starts as zeros, already announced as {@link WritePin#dirty dirty} as a whole,
-     * and is not read from the store.
+     * As {@link #pinForWrite}, but the page starts as zeros, already announced as {@link WritePin#dirty dirty} as a
+     * whole, and is not read from the store.
      */
     WritePin pinForOverwrite(long page);
 
     /**
-     * Copies bytes from the file. Page boundaries do not matter; each page is copied undisturbed, the whole range is not one
-     * atomic read.
+     * Copies bytes from the file. Page boundaries do not matter; each page is copied undisturbed, the whole range is
+     * not one atomic read.
      *
      * @return the bytes copied: fewer than asked for at the end of the file, -1 when {@code position} is at or past it
      */
     int read(long position, MemorySegment target) throws IOException;
 
     /**
-     * Writes all of {@code source} at {@code position}, extending the file where needed; a gap reads as zeros. Each page is
-     * changed atomically. After an exception the pages written so far stay written, as with a plain file.
+     * Writes all of {@code source} at {@code position}, extending the file where needed; a gap reads as zeros. Each
+     * page is changed atomically. After an exception the pages written so far stay written, as with a plain file.
      */
     void write(long position, MemorySegment source) throws IOException;
 
@@ -94,8 +94,8 @@ public interface PagedFile extends AutoCloseable {
     /**
      * {@link #flush}, then makes everything written durable.
      *
-     * @throws IOException if the store fails. What it may have lost is dirty again and written by the next flush; where that
-     *     is not possible the file is poisoned
+     * @throws IOException if the store fails. What it may have lost is dirty again and written by the next flush; where
+     *     that is not possible the file is poisoned
      */
     void force() throws IOException;
 
@@ -103,8 +103,8 @@ public interface PagedFile extends AutoCloseable {
     void truncate(long size) throws IOException;
 
     /**
-     * Writes what is dirty and gives the mapping back; the store is closed with its last mapping. The frames stay for the
-     * next mapping or process. Closing again has no effect.
+     * Writes what is dirty and gives the mapping back; the store is closed with its last mapping. The frames stay for
+     * the next mapping or process. Closing again has no effect.
      */
     @Override
     void close() throws IOException;

@@ -33,7 +33,9 @@ public record StoreVersion(Strength strength, long first, long second, long thir
         return NONE_VERSION;
     }
 
-    /** Whether {@code other} proves the store unchanged: equal in every word, of equal strength, and not {@code NONE}. */
+    /**
+     * Whether {@code other} proves the store unchanged: equal in every word, of equal strength, and not {@code NONE}.
+     */
     public boolean provesUnchanged(StoreVersion other) {
         return strength != Strength.NONE && equals(other);
     }

@@ -5,8 +5,8 @@ import io.warmcache.BackingStore;
 import java.io.IOException;
 
 /**
- * One file of the ledger and the only way from its store to frames and back. Runs are of consecutive pages, at most {@link
- * #MAX_RUN}; block masks have bit {@code b} for block {@code b} of the page.
+ * One file of the ledger and the only way from its store to frames and back. Runs are of consecutive pages, at most
+ * {@link #MAX_RUN}; block masks have bit {@code b} for block {@code b} of the page.
  *
  * <p>All I/O is synchronous: no verb returns or throws while the store may still touch a frame.
  */
@@ -23,32 +23,37 @@ public interface BackendFile {
     FileVerdict verdict();
 
     /**
-     * Says that the gates are passed (frames kept or dropped), after the store has been forced: from here on the store's present
-     * version is the one that counts. Called once, before any fill or write.
+     * Says that the gates are passed (frames kept or dropped), after the store has been forced: from here on the
+     * store's present version is the one that counts. Called once, before any fill or write.
      */
     void accept() throws IOException;
 
     /**
-     * {@code FREE} to {@code FILLING}, reads pages from the store, zeroes what lies past {@code size}, checksums, to {@code
-     * CLEAN} or {@code WRITTEN}. When this throws, each frame is {@code FREE} or {@code FILLING} and must be released.
+     * {@code FREE} to {@code FILLING}, reads pages from the store, zeroes what lies past {@code size}, checksums, to
+     * {@code CLEAN} or {@code WRITTEN}. When this throws, each frame is {@code FREE} or {@code FILLING} and must be
+     * released.
      *
      * @param size the file's present length in bytes
-     * @param writtenMask bit {@code i} set: page {@code firstPage + i} holds blocks that were written and not forced yet
+     * @param writtenMask bit {@code i} set: page {@code firstPage + i} holds blocks that were written and not forced
+     *     yet
      */
     void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException;
 
     /**
-     * Reads single blocks of a {@code DIRTY} or {@code FILLING} frame again from the store, into the frame. The record stays
-     * as it is.
+     * Reads single blocks of a {@code DIRTY} or {@code FILLING} frame again from the store, into the frame. The record
+     * stays as it is.
      */
     void refill(long page, int frame, int blockMask, long size) throws IOException;
 
-    /** {@code FREE} to {@code FILLING} for a page that is not read but written as a whole; zeroes the frame; to {@code DIRTY}. */
+    /**
+     * {@code FREE} to {@code FILLING} for a page that is not read but written as a whole; zeroes the frame; to
+     * {@code DIRTY}.
+     */
     void blank(long page, int frame);
 
     /**
-     * Writes the given blocks of {@code DIRTY} frames to the store, nothing past {@code size}, records their checksums (those
-     * of other blocks stay), to {@code WRITTEN}. When this throws every frame of the run stays {@code DIRTY}.
+     * Writes the given blocks of {@code DIRTY} frames to the store, nothing past {@code size}, records their checksums
+     * (those of other blocks stay), to {@code WRITTEN}. When this throws every frame of the run stays {@code DIRTY}.
      *
      * @param blockMasks the blocks to write, by page of the run
      * @param size the file's length in bytes, the bytes to be written included
@@ -62,14 +67,18 @@ public interface BackendFile {
     void seal(long page, int frame, int blockMask);
 
     /**
-     * Makes every {@link #writeBack} that ended before this call durable. {@link FrameBackend#forced} is the cache's business.
+     * Makes every {@link #writeBack} that ended before this call durable. {@link FrameBackend#forced} is the cache's
+     * business.
      */
     void force() throws IOException;
 
     /** Sets the store's length under an open intent. */
     void truncate(long size) throws IOException;
 
-    /** Called about every 100 ms, and not while a truncate runs: takes the store's version when it has been quiet for long enough. */
+    /**
+     * Called about every 100 ms, and not while a truncate runs: takes the store's version when it has been quiet for
+     * long enough.
+     */
     void settle() throws IOException;
 
     /** Records the store's version for the next open, as after a clean stop, and closes the store. */

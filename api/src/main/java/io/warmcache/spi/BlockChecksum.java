@@ -4,8 +4,8 @@ package io.warmcache.spi;
 import java.lang.foreign.MemorySegment;
 
 /**
- * Checksum of one 4 KiB block that depends on where the block belongs as much as on its bytes. Implementations are stateless,
- * allocate nothing and never return 0.
+ * Checksum of one 4 KiB block that depends on where the block belongs as much as on its bytes. Implementations are
+ * stateless, allocate nothing and never return 0.
  */
 public interface BlockChecksum {
     /** Bytes of a block. */
@@ -18,8 +18,8 @@ public interface BlockChecksum {
     int algorithmId();
 
     /**
-     * The checksum of the {@link #BLOCK_SIZE} bytes at {@code offset} of {@code memory}, hashed together with each of the
-     * other arguments as a field of its own.
+     * The checksum of the {@link #BLOCK_SIZE} bytes at {@code offset} of {@code memory}, hashed together with each of
+     * the other arguments as a field of its own.
      *
      * @param incarnation the segment's incarnation
      * @param fileId the ledger's number of the file

@@ -6,9 +6,10 @@ package io.warmcache.spi;
  *
  * @param kind the verdict
  * @param detail the reason in a few words
- * @param canaryBlocks for {@link Kind#PROBE}: 4 KiB blocks of the file that were written last, none with a write in flight
- * @param canaryChecksums for {@link Kind#PROBE}: what {@link BlockChecksum#block} gave for each, with page = the block's number
- *     in the file, block 0 and generation 0; bytes past the end of the file count as zeros
+ * @param canaryBlocks for {@link Kind#PROBE}: 4 KiB blocks of the file that were written last, none with a write in
+ *     flight
+ * @param canaryChecksums for {@link Kind#PROBE}: what {@link BlockChecksum#block} gave for each, with page = the
+ *     block's number in the file, block 0 and generation 0; bytes past the end of the file count as zeros
  */
 @SuppressWarnings("ArrayRecordComponent") // handed from back end to core once, never compared or kept as a value
 public record FileVerdict(Kind kind, String detail, long[] canaryBlocks, long[] canaryChecksums) {
@@ -18,7 +19,10 @@ public record FileVerdict(Kind kind, String detail, long[] canaryBlocks, long[] 
         NEW,
         /** The store is as the ledger left it. */
         SAME,
-        /** The owner died while writing and the store's version fits that: compare the canary, and frames, with the store. */
+        /**
+         * The owner died while writing and the store's version fits that: compare the canary, and frames, with the
+         * store.
+         */
         PROBE,
         /** The store was changed, or nothing can be said. */
         CHANGED

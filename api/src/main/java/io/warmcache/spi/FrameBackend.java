@@ -10,11 +10,12 @@ import java.nio.file.Path;
 
 /**
  * Memory that outlives the cache, the ledger kept of it, and the block I/O path into it: what the VMM owns in Kourai's
- * warm-cache reboot. The cache decides which frame holds which page and who may touch it when; a back end records it, so that
- * after a death at any instant the ledger never calls a frame {@code CLEAN} or {@code WRITTEN} that does not equal its store.
+ * warm-cache reboot. The cache decides which frame holds which page and who may touch it when; a back end records it,
+ * so that after a death at any instant the ledger never calls a frame {@code CLEAN} or {@code WRITTEN} that does not
+ * equal its store.
  *
- * <p>The cache calls {@code markDirty}, {@code release}, {@code hint} and the verbs of {@link BackendFile} from many threads,
- * but never two of them (other than {@code hint}) at once for the same frame. Frames are numbered from 0.
+ * <p>The cache calls {@code markDirty}, {@code release}, {@code hint} and the verbs of {@link BackendFile} from many
+ * threads, but never two of them (other than {@code hint}) at once for the same frame. Frames are numbered from 0.
  */
 public interface FrameBackend extends AutoCloseable {
     FailureDomain domain();
@@ -37,8 +38,8 @@ public interface FrameBackend extends AutoCloseable {
     MemorySegment memory();
 
     /**
-     * Visits the records of frames {@code from} (inclusive) to {@code to} (exclusive) as the attach found them. May be called
-     * for disjoint ranges from several threads, before any other verb.
+     * Visits the records of frames {@code from} (inclusive) to {@code to} (exclusive) as the attach found them. May be
+     * called for disjoint ranges from several threads, before any other verb.
      */
     void survivors(int from, int to, SurvivorVisitor visitor);
 
@@ -46,8 +47,8 @@ public interface FrameBackend extends AutoCloseable {
     boolean knowsFile(long fileId);
 
     /**
-     * The identity of a plain file without opening it, so that a second mapping is found before it disturbs anything; creates
-     * the file when it is missing and the options say so.
+     * The identity of a plain file without opening it, so that a second mapping is found before it disturbs anything;
+     * creates the file when it is missing and the options say so.
      */
     StoreId identify(Path file, MapOptions options) throws IOException;
 
@@ -59,8 +60,8 @@ public interface FrameBackend extends AutoCloseable {
     BackingStore openStore(Path file, MapOptions options) throws IOException;
 
     /**
-     * Opens the ledger's entry of a store, making one if it is new. Forgets the least recently opened file that is not open
-     * when the table is full, after asking {@code evictor} to release its frames.
+     * Opens the ledger's entry of a store, making one if it is new. Forgets the least recently opened file that is not
+     * open when the table is full, after asking {@code evictor} to release its frames.
      *
      * @throws IOException if the table is full of open files; names the limit and the mend
      */
@@ -74,8 +75,8 @@ public interface FrameBackend extends AutoCloseable {
     boolean readRecord(int frame, FrameRecord into);
 
     /**
-     * {@code CLEAN} or {@code WRITTEN} to {@code DIRTY}, ordered before every later store to the frame. No effect on the order
-     * is lost when it is {@code DIRTY} already.
+     * {@code CLEAN} or {@code WRITTEN} to {@code DIRTY}, ordered before every later store to the frame. No effect on
+     * the order is lost when it is {@code DIRTY} already.
      */
     void markDirty(int frame);
 
@@ -85,7 +86,9 @@ public interface FrameBackend extends AutoCloseable {
     /** {@code WRITTEN} to {@code CLEAN}; no effect in any other state. */
     void forced(int frame);
 
-    /** Leaves 32 bits that the replacement policy wants to find after a restart; may be lost, may be torn from the rest. */
+    /**
+     * Leaves 32 bits that the replacement policy wants to find after a restart; may be lost, may be torn from the rest.
+     */
     void hint(int frame, int hint);
 
     /** The hint last left for a frame. */

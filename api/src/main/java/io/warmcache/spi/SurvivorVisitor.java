@@ -6,8 +6,8 @@ import io.warmcache.DropReason;
 /** Receives what a ledger holds at attach; see {@link FrameBackend#survivors}. */
 public interface SurvivorVisitor {
     /**
-     * A record that is whole and says its frame equalled the store: {@code CLEAN}, or {@code WRITTEN} where that may still be
-     * accepted.
+     * A record that is whole and says its frame equalled the store: {@code CLEAN}, or {@code WRITTEN} where that may
+     * still be accepted.
      *
      * @param hint what {@link FrameBackend#hint} last left there; any value
      */
