@@ -9,11 +9,12 @@ import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
 
 /**
- * CRC-32C, widened to 64 bits: the low half is the CRC of the place followed by the bytes, the high half a hash of the place (or
- * of length and seed) alone. A wrong place is thus missed once in 2^64, wrong bytes once in 2^32.
+ * CRC-32C, widened to 64 bits: the low half is the CRC of the place followed by the bytes, the high half a hash of the
+ * place (or of length and seed) alone. A wrong place is thus missed once in 2^64, wrong bytes once in 2^32.
  *
- * <p>The bytes are copied to the heap before they are summed. {@code CRC32C} over a {@code ByteBuffer} of mapped memory ends
- * the JVM with SIGBUS if the mapping was truncated under it; {@link MemorySegment#copy} throws an {@link InternalError}.
+ * <p>The bytes are copied to the heap before they are summed. {@code CRC32C} over a {@code ByteBuffer} of mapped
+ * memory ends the JVM with SIGBUS if the mapping was truncated under it; {@link MemorySegment#copy} throws an {@link
+ * InternalError}.
  */
 public final class Crc32c implements BlockChecksum {
     private static final int PLACE_SIZE = 5 * Long.BYTES;
@@ -25,8 +26,9 @@ public final class Crc32c implements BlockChecksum {
     }
 
     /**
-     * Scratches at rest. A slot is chosen by thread, emptied by its user and filled again after; a thread that finds its slot
-     * empty makes a scratch of its own. Thread locals would cost a scratch for each of ten thousand virtual threads.
+     * Scratches at rest. A slot is chosen by thread, emptied by its user and filled again after; a thread that finds
+     * its slot empty makes a scratch of its own. Thread locals would cost a scratch for each of ten thousand virtual
+     * threads.
      */
     private static final AtomicReferenceArray<@Nullable Scratch> SCRATCHES = new AtomicReferenceArray<>(64);
 
@@ -87,7 +89,7 @@ public final class Crc32c implements BlockChecksum {
     }
 
     private static int slot() {
-        return (int) Thread.currentThread().threadId() & (SCRATCHES.length() - 1);
+        return ((int) Thread.currentThread().threadId()) & (SCRATCHES.length() - 1);
     }
 
     private static Scratch take(int slot) {
@@ -97,7 +99,7 @@ public final class Crc32c implements BlockChecksum {
 
     private static void putLong(byte[] bytes, int at, long value) {
         for (int i = 0; i < Long.BYTES; i++) {
-            bytes[at + i] = (byte) (value >>> 8 * i);
+            bytes[at + i] = (byte) (value >>> (8 * i));
         }
     }
 }

@@ -7,14 +7,16 @@ import io.warmcache.spi.BlockChecksum;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.util.Objects;
 
 /**
- * XXH64. A block's place is hashed first, as the five little-endian 8-byte lanes incarnation, file, page, block and generation,
- * and the result seeds the hash of the bytes; so no two fields can cancel each other out as they could under XOR.
+ * XXH64. A block's place is hashed first, as the five little-endian 8-byte lanes incarnation, file, page, block and
+ * generation, and the result seeds the hash of the bytes; so no two fields can cancel each other out as they could
+ * under XOR.
  *
- * <p>The loop over the bytes runs on a slice with an {@code int} index: C2 then lifts the bounds and liveness checks out of
- * it, which it does not do for a {@code long} index. Bytes are read through {@link MemorySegment} only, since that
- * turns a fault on memory taken away under the mapping into an {@link InternalError}, where intrinsics over a
+ * <p>The loop over the bytes runs on a slice with an {@code int} index: C2 then lifts the bounds and liveness checks
+ * out of it, which it does not do for a {@code long} index. Bytes are read through {@link MemorySegment} only, since
+ * that turns a fault on memory taken away under the mapping into an {@link InternalError}, where intrinsics over a
  * {@code ByteBuffer} end the JVM.
  */
 public final class Xxh64 implements BlockChecksum {
@@ -31,18 +33,18 @@ public final class Xxh64 implements BlockChecksum {
     private static final int STRIPE = 32;
 
     /** Bytes hashed through one slice, a multiple of the stripe that an {@code int} can index. */
-    static final int MAX_SLICE = 1 << 30;
+    static final int MAX_RUN = 1 << 30;
 
-    private final int maxSlice;
+    private final int maxRun;
 
     /** The algorithm; it has no state. */
     public Xxh64() {
-        this(MAX_SLICE);
+        this(MAX_RUN);
     }
 
     /** With shorter slices, so that a test crosses their border without gigabytes. */
-    Xxh64(int maxSlice) {
-        this.maxSlice = maxSlice;
+    Xxh64(int maxRun) {
+        this.maxRun = maxRun;
     }
 
     @Override
@@ -58,65 +60,55 @@ public final class Xxh64 implements BlockChecksum {
     @Override
     public long block(
             MemorySegment memory, long offset, long incarnation, long fileId, long page, int block, int generation) {
-        return block(memory, offset, key(incarnation, fileId, page, block, generation));
-    }
-
-    private static long block(MemorySegment memory, long offset, long seed) {
-        MemorySegment slice = memory.asSlice(offset, BLOCK_SIZE);
-        long a = seed + P1 + P2;
-        long b = seed + P2;
-        long c = seed;
-        long d = seed - P1;
-        for (int i = 0; i < BLOCK_SIZE; i += STRIPE) {
-            a = round(a, slice.get(LONG, i));
-            b = round(b, slice.get(LONG, i + 8));
-            c = round(c, slice.get(LONG, i + 16));
-            d = round(d, slice.get(LONG, i + 24));
-        }
-        return nonZero(avalanche(merge(a, b, c, d) + BLOCK_SIZE));
+        return bytes(memory, offset, BLOCK_SIZE, key(incarnation, fileId, page, block, generation));
     }
 
     @Override
     public long bytes(MemorySegment memory, long offset, long length, long seed) {
-        MemorySegment all = memory.asSlice(offset, length);
+        Objects.checkFromIndexSize(offset, length, memory.byteSize());
+        long at = offset;
+        long end = offset + length;
         long hash = seed + P5;
-        long at = 0;
         if (length >= STRIPE) {
             long a = seed + P1 + P2;
             long b = seed + P2;
             long c = seed;
             long d = seed - P1;
-            long end = length & -STRIPE;
-            while (at < end) {
-                int n = (int) Math.min(end - at, maxSlice);
-                MemorySegment slice = all.asSlice(at, n);
+            long lastStripe = end - STRIPE;
+            while (at <= lastStripe) {
+                int n = (int) Math.min(end - at, maxRun) & -STRIPE;
                 for (int i = 0; i < n; i += STRIPE) {
-                    a = round(a, slice.get(LONG, i));
-                    b = round(b, slice.get(LONG, i + 8));
-                    c = round(c, slice.get(LONG, i + 16));
-                    d = round(d, slice.get(LONG, i + 24));
+                    a = round(a, memory.get(LONG, at + i));
+                    b = round(b, memory.get(LONG, at + i + 8));
+                    c = round(c, memory.get(LONG, at + i + 16));
+                    d = round(d, memory.get(LONG, at + i + 24));
                 }
                 at += n;
             }
             hash = merge(a, b, c, d);
         }
         hash += length;
-        for (; length - at >= 8; at += 8) {
-            hash = lane(hash, all.get(LONG, at));
+        for (; end - at >= 8; at += 8) {
+            hash = lane(hash, memory.get(LONG, at));
         }
-        if (length - at >= 4) {
-            hash = rotateLeft(hash ^ (all.get(INT, at) & 0xFFFF_FFFFL) * P1, 23) * P2 + P3;
+        if (end - at >= 4) {
+            hash = rotateLeft(hash ^ (memory.get(INT, at) & 0xFFFF_FFFFL) * P1, 23) * P2 + P3;
             at += 4;
         }
-        for (; at < length; at++) {
-            hash = rotateLeft(hash ^ (all.get(BYTE, at) & 0xFF) * P5, 11) * P1;
+        for (; at < end; at++) {
+            hash = rotateLeft(hash ^ (memory.get(BYTE, at) & 0xFF) * P5, 11) * P1;
         }
         return nonZero(avalanche(hash));
     }
 
     /** XXH64 with seed 0 of the five fields as 40 little-endian bytes. */
     static long key(long incarnation, long fileId, long page, int block, int generation) {
-        long hash = merge(round(P1 + P2, incarnation), round(P2, fileId), round(0, page), round(-P1, block));
+        long seed = 0;
+        long a = round(seed + P1 + P2, incarnation);
+        long b = round(seed + P2, fileId);
+        long c = round(seed, page);
+        long d = round(seed - P1, block);
+        long hash = merge(a, b, c, d);
         return avalanche(lane(hash + 5 * Long.BYTES, generation));
     }
 

@@ -37,7 +37,8 @@ class ChecksumOracleTest {
                 long expected = LongHashFunction.xx(hashSeed).hashBytes(heap, at, length);
                 if (expected != ours.bytes(nativeMemory, at, length, hashSeed)
                         || expected != ours.bytes(heapMemory, at, length, hashSeed)) {
-                    throw new AssertionError("length " + length + " at " + at + " seed " + hashSeed + ", test seed " + seed);
+                    throw new AssertionError(
+                            "length " + length + " at " + at + " seed " + hashSeed + ", test seed " + seed);
                 }
             }
         }
@@ -49,8 +50,8 @@ class ChecksumOracleTest {
         byte[] heap = new byte[BLOCK + 64];
         for (int i = 0; i < 10_000; i++) {
             random.nextBytes(heap);
-            ByteBuffer place = randomPlace();
-            long key = LongHashFunction.xx().hashBytes(place.array());
+            byte[] place = randomPlace();
+            long key = LongHashFunction.xx().hashBytes(place);
             int at = i % 64;
             assertEquals(
                     LongHashFunction.xx(key).hashBytes(heap, at, BLOCK),
@@ -60,11 +61,11 @@ class ChecksumOracleTest {
     }
 
     @Test
-    void xxh64CarriesItsStateFromSliceToSlice() {
+    void xxh64CarriesItsStateFromRunToRun() {
         byte[] heap = new byte[2000];
         random.nextBytes(heap);
-        for (int slice = 32; slice <= 256; slice += 32) {
-            Xxh64 ours = new Xxh64(slice);
+        for (int run = 32; run <= 256; run += 32) {
+            Xxh64 ours = new Xxh64(run);
             for (int length = 0; length <= heap.length; length++) {
                 assertEquals(
                         LongHashFunction.xx(seed).hashBytes(heap, 0, length),
@@ -72,7 +73,7 @@ class ChecksumOracleTest {
                         () -> "test seed " + seed);
             }
         }
-        assertEquals(0, Xxh64.MAX_SLICE % 32);
+        assertEquals(0, Xxh64.MAX_RUN % 32);
     }
 
     @Test
@@ -81,44 +82,51 @@ class ChecksumOracleTest {
         byte[] heap = new byte[3 * BLOCK];
         for (int i = 0; i < 20_000; i++) {
             random.nextBytes(heap);
-            ByteBuffer place = randomPlace();
+            byte[] place = randomPlace();
             int at = i % 64;
             int length = random.nextInt(heap.length - at);
             CRC32C expected = new CRC32C();
-            expected.update(place.array());
+            expected.update(place);
             expected.update(heap, at, BLOCK);
             assertEquals(
                     expected.getValue(),
                     block(ours, MemorySegment.ofArray(heap), at, place) & 0xFFFF_FFFFL,
                     () -> "test seed " + seed);
             expected.reset();
-            expected.update(place.array(), 0, 8);
+            expected.update(place, 0, 8);
             expected.update(heap, at, length);
             assertEquals(
                     expected.getValue(),
-                    ours.bytes(MemorySegment.ofArray(heap), at, length, place.getLong(0)) & 0xFFFF_FFFFL,
+                    ours.bytes(MemorySegment.ofArray(heap), at, length, field(place, 0)) & 0xFFFF_FFFFL,
                     () -> "test seed " + seed);
         }
     }
 
-    private ByteBuffer randomPlace() {
-        return ByteBuffer.allocate(40)
+    /** The five fields as 40 little-endian bytes. */
+    private byte[] randomPlace() {
+        byte[] place = new byte[40];
+        ByteBuffer.wrap(place)
                 .order(ByteOrder.LITTLE_ENDIAN)
                 .putLong(random.nextLong())
                 .putLong(random.nextLong())
                 .putLong(random.nextLong())
                 .putLong(random.nextInt())
                 .putLong(random.nextInt());
+        return place;
     }
 
-    private static long block(BlockChecksum ours, MemorySegment memory, long at, ByteBuffer place) {
+    private static long block(BlockChecksum ours, MemorySegment memory, long at, byte[] place) {
         return ours.block(
                 memory,
                 at,
-                place.getLong(0),
-                place.getLong(8),
-                place.getLong(16),
-                (int) place.getLong(24),
-                (int) place.getLong(32));
+                field(place, 0),
+                field(place, 1),
+                field(place, 2),
+                (int) field(place, 3),
+                (int) field(place, 4));
+    }
+
+    private static long field(byte[] place, int index) {
+        return ByteBuffer.wrap(place).order(ByteOrder.LITTLE_ENDIAN).getLong(8 * index);
     }
 }
