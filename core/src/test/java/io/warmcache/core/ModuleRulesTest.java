@@ -11,9 +11,7 @@ import static java.util.stream.Collectors.toSet;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.tngtech.archunit.core.domain.JavaClass;
 import com.tngtech.archunit.core.domain.JavaClasses;
-import com.tngtech.archunit.core.domain.JavaModifier;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.lang.ArchRule;
 import java.io.IOException;
@@ -28,7 +26,6 @@ import java.net.URISyntaxException;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -102,26 +99,6 @@ class ModuleRulesTest {
                         .map(Exports::source)
                         .collect(toSet()));
         assertTrue(descriptor.opens().isEmpty(), () -> descriptor + " opens " + descriptor.opens());
-    }
-
-    @ParameterizedTest
-    @FieldSource("MODULES")
-    void typeInHiddenPackageIsPublicOnlyForAnotherPackage(Module module) {
-        Set<String> providers = module.reference().descriptor().provides().stream()
-                .flatMap(provides -> provides.providers().stream())
-                .collect(toSet());
-        Set<String> needlesslyPublic = new HashSet<>();
-        for (JavaClass type : module.importClasses()) {
-            if (type.isTopLevelClass()
-                    && type.getModifiers().contains(JavaModifier.PUBLIC)
-                    && !module.exported().contains(type.getPackageName())
-                    && !providers.contains(type.getName())
-                    && type.getDirectDependenciesToSelf().stream()
-                            .allMatch(use -> use.getOriginClass().getPackage().equals(type.getPackage()))) {
-                needlesslyPublic.add(type.getName());
-            }
-        }
-        assertEquals(Set.of(), needlesslyPublic);
     }
 
     /** The class path and the module path must find the same providers. */
