@@ -1,0 +1,448 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core.evict;
+
+import java.util.Arrays;
+
+/**
+ * Which frame to give up when one is needed.
+ *
+ * <p>Three queues, after S3-FIFO, with the reuse distances of LIRS to decide between them:
+ *
+ * <pre>
+ *   fault ──► YOUNG ──► OLD ──► evicted, leaves a ghost
+ *                ▲       │ ▲
+ *       used, but│       │ │ unused for longer than the
+ *     not enough └───────┤ │ page that takes its place
+ *                        ▼ │
+ *   fault of a ghost ──► MAIN ◄┐ used: again to the tail
+ *                          └───┘
+ * </pre>
+ *
+ * <p><b>Probation</b> is a FIFO in two parts. When a frame passes from young to old its use count is set to 0: a scan
+ * that touches a page thirty times does so at once, while the page is young, and is a scan all the same. A frame used
+ * while old asks for a place in main.
+ *
+ * <p><b>Main</b> is a clock: its hand takes one use off a used frame and passes on. A page gets into main, from
+ * probation or by a fault that finds its ghost, only against the frame under the hand, and only if that frame has been
+ * out of use for longer than the page's own reuse distance. So a loop longer than the cache cannot turn main over
+ * (every frame of main is used again before the loop comes back to the page that wants in), while a new working set
+ * replaces an old one at once. The frame that lost its place becomes the next candidate, unless it is used before its
+ * turn.
+ *
+ * <p>Time counts queue insertions, so one stamp for each frame is its time of last known use, its place in its queue
+ * and its hint for the next process. A hit cannot call the policy: it is seen when a hand passes, through the use
+ * count.
+ *
+ * <p>Costs: 14 bytes a frame and 12 for its ghost. A page read twice, the second time after its ghost is gone, is
+ * missed twice. Every step is bounded by {@link #HAND_STEPS}; the price is that the hand may give up on a used frame.
+ *
+ * <p>Not safe for threads: the cache calls everything under one lock.
+ */
+public final class Replacement {
+    /** The use counts, which live in the cache's translation words where hits can reach them. */
+    public interface UseCounts {
+        /** How often the page in {@code frame} was used since its count was last set, 0 to 3; 3 stands for more. */
+        int get(int frame);
+
+        /** Sets the use count, 0 to 3; may do nothing while the page is in transition. */
+        void set(int frame, int uses);
+    }
+
+    private static final int NONE = 0;
+    private static final int YOUNG = 1;
+    private static final int OLD = 2;
+    private static final int MAIN = 3;
+    private static final int PARKED = 4;
+    private static final int CANDIDATE = 5;
+
+    private static final int NIL = -1;
+
+    /** Used frames a hand passes before it settles for less. */
+    private static final int HAND_STEPS = 16;
+
+    private static final int HINT_QUEUE_SHIFT = 30;
+    private static final int HINT_USES_SHIFT = 28;
+    private static final int HINT_TIME_MASK = (1 << HINT_USES_SHIFT) - 1;
+
+    private final int frames;
+    private final UseCounts uses;
+    private final int[] next;
+    private final int[] previous;
+
+    /** The time of the last known use of each frame. */
+    private final int[] stamp;
+
+    private final byte[] queue;
+
+    /** Whether a parked frame or a candidate came from main. */
+    private final boolean[] fromMain;
+
+    private final int[] head = new int[CANDIDATE];
+    private final int[] tail = new int[CANDIDATE];
+    private final int[] size = new int[CANDIDATE];
+    private final Ghosts ghosts;
+
+    /** Insertions into queues; wraps, and is compared by unsigned differences only. */
+    private int now;
+
+    /** Frames that probation is meant to hold. */
+    private int probation;
+
+    /** Frames that main may hold without taking a place from one of its own. */
+    private int mainShare;
+
+    /** Nothing was evicted yet, and pages go straight to main: it can only be judged when it is full. */
+    private boolean filling = true;
+
+    /** Parked frames that may be tried again once nothing else is left. */
+    private int retries;
+
+    /**
+     * A policy over frames 0 to {@code frames} - 1, all of them free.
+     *
+     * @throws IllegalArgumentException if {@code frames} is not positive
+     */
+    public Replacement(int frames, UseCounts uses) {
+        if (frames <= 0) {
+            throw new IllegalArgumentException("a cache has at least one frame, not " + frames);
+        }
+        this.frames = frames;
+        this.uses = uses;
+        next = new int[frames];
+        previous = new int[frames];
+        stamp = new int[frames];
+        queue = new byte[frames];
+        fromMain = new boolean[frames];
+        Arrays.fill(head, NIL);
+        Arrays.fill(tail, NIL);
+        ghosts = new Ghosts((int) Math.min(Integer.MAX_VALUE - 64L, frames + frames / 2L));
+        probation = Math.max(1, frames / 100);
+        mainShare = frames - probation;
+    }
+
+    /** The page of {@code keyHash} was faulted into {@code frame}, which was free. */
+    public void loaded(int frame, long keyHash) {
+        assert queue[frame] == NONE : "loaded into a frame in use: " + frame;
+        removed(frame);
+        long reuseDistance = ghosts.take(keyHash, now);
+        if (filling ? size[MAIN] < mainShare : reuseDistance >= 0 && makeRoomInMain(reuseDistance)) {
+            append(MAIN, frame);
+        } else {
+            append(YOUNG, frame);
+            ageYoung();
+        }
+    }
+
+    /** The frame was freed other than by eviction; a frame that was free already stays so. */
+    public void removed(int frame) {
+        if (queue[frame] != NONE) {
+            unlink(frame);
+        }
+    }
+
+    /**
+     * The next frame to evict, taken off its queue, to be followed by {@link #evicted}, {@link #retained} or {@link
+     * #removed} for it; other calls may come between. Returns -1 when every frame was proposed and retained since the
+     * last eviction or the last -1.
+     */
+    public int candidate() {
+        filling = false;
+        int frame = propose();
+        if (frame != NIL) {
+            boolean main = queue[frame] == MAIN || (queue[frame] == PARKED && fromMain[frame]);
+            unlink(frame);
+            queue[frame] = CANDIDATE;
+            fromMain[frame] = main;
+        }
+        mainShare = Math.max(0, size[YOUNG] + size[OLD] + size[MAIN] - probation);
+        return frame;
+    }
+
+    private int propose() {
+        for (int step = 0; step < HAND_STEPS && !probationIsShort() && head[OLD] != NIL; step++) {
+            if (uses.get(head[OLD]) == 0) {
+                return head[OLD];
+            }
+            promote(head[OLD]);
+        }
+        if (probationIsShort() && head[MAIN] != NIL) {
+            int victim = mainVictim(-1);
+            return victim != NIL ? victim : head[MAIN];
+        }
+        if (head[OLD] != NIL) {
+            return head[OLD];
+        }
+        if (head[YOUNG] != NIL) {
+            return head[YOUNG];
+        }
+        if (head[MAIN] != NIL) {
+            return head[MAIN];
+        }
+        if (retries > 0 && head[PARKED] != NIL) {
+            retries--;
+            return head[PARKED];
+        }
+        retries = size[PARKED];
+        return NIL;
+    }
+
+    private boolean probationIsShort() {
+        return size[YOUNG] + size[OLD] < probation;
+    }
+
+    /** The page in the candidate {@code frame} was evicted and the frame is free. */
+    public void evicted(int frame, long keyHash) {
+        assert queue[frame] == CANDIDATE : "evicted without having been proposed: " + frame;
+        removed(frame);
+        ghosts.add(keyHash, stamp[frame], now);
+        // Two for one eviction, so that parked frames do not pile up; none while evictions fail: each is tried once.
+        unpark();
+        unpark();
+        retries = size[PARKED];
+    }
+
+    /** The candidate {@code frame} could not be evicted; it is tried again only after others were. */
+    public void retained(int frame) {
+        assert queue[frame] == CANDIDATE : "retained without having been proposed: " + frame;
+        boolean main = fromMain[frame];
+        removed(frame);
+        link(PARKED, frame, tail[PARKED]);
+        fromMain[frame] = main;
+    }
+
+    /** What the next process should know of {@code frame}: queue, use count, time of last use. */
+    public int hint(int frame) {
+        int list = queue[frame];
+        if (list == PARKED || list == CANDIDATE) {
+            list = fromMain[frame] ? MAIN : OLD;
+        }
+        return (list << HINT_QUEUE_SHIFT)
+                | ((uses.get(frame) & 3) << HINT_USES_SHIFT)
+                | (stamp[frame] & HINT_TIME_MASK);
+    }
+
+    /**
+     * Takes over frames that survived in memory, with the hints kept of them, before anything else is done. Any value
+     * will do for a hint: one that makes no sense costs its page a better place.
+     *
+     * @param survivors the frames, each once
+     * @param hints the hint of each, in the same order
+     */
+    public void restore(int[] survivors, int[] hints) {
+        int count = survivors.length;
+        int[] order = byTime(hints);
+        int newest = count == 0 ? 0 : hints[order[count - 1]] & HINT_TIME_MASK;
+        for (int i : order) {
+            int frame = survivors[i];
+            int hint = hints[i];
+            int list = hint >>> HINT_QUEUE_SHIFT;
+            stamp[frame] = newest - ((newest - hint) & HINT_TIME_MASK);
+            uses.set(frame, (hint >>> HINT_USES_SHIFT) & 3);
+            if (list == NONE) {
+                link(OLD, frame, NIL);
+            } else {
+                link(list, frame, tail[list]);
+            }
+        }
+        now = newest;
+        ageYoung();
+    }
+
+    /** How many ghosts there can be. */
+    public int ghostSlots() {
+        return ghosts.slots();
+    }
+
+    /** What the next process should know of a ghost, to be restored to the same slot; 0 if there is none. */
+    public long ghostHint(int slot) {
+        return ghosts.entry(slot);
+    }
+
+    /** Takes a ghost over, after {@link #restore} and before anything else; any value will do for a hint. */
+    public void restoreGhost(int slot, long hint) {
+        int age = (now - (int) hint) & HINT_TIME_MASK;
+        ghosts.entry(slot, (hint & (-1L << 32)) | Integer.toUnsignedLong(now - age));
+    }
+
+    /**
+     * The indices of {@code hints} from the oldest to the newest. Times are kept modulo 2^28, so the oldest is the one
+     * behind the widest gap in the circle of them.
+     */
+    private static int[] byTime(int[] hints) {
+        int count = hints.length;
+        int[] order = new int[count];
+        for (int i = 0; i < count; i++) {
+            order[i] = i;
+        }
+        int[] sorted = new int[count];
+        int digit = HINT_USES_SHIFT / 2;
+        int digitMask = (1 << digit) - 1;
+        for (int shift = 0; shift < HINT_USES_SHIFT; shift += digit) {
+            int[] at = new int[digitMask + 2];
+            for (int hint : hints) {
+                at[((hint >>> shift) & digitMask) + 1]++;
+            }
+            for (int i = 0; i < digitMask; i++) {
+                at[i + 1] += at[i];
+            }
+            for (int i : order) {
+                sorted[at[(hints[i] >>> shift) & digitMask]++] = i;
+            }
+            int[] swap = order;
+            order = sorted;
+            sorted = swap;
+        }
+        int oldest = 0;
+        int widest = -1;
+        for (int i = 0; i < count; i++) {
+            int gap = (hints[order[i]] - hints[order[(i + count - 1) % count]]) & HINT_TIME_MASK;
+            if (gap > widest) {
+                widest = gap;
+                oldest = i;
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            sorted[i] = order[(oldest + i) % count];
+        }
+        return sorted;
+    }
+
+    @Override
+    public String toString() {
+        return "Replacement[frames=" + frames + ", young=" + size[YOUNG] + ", old=" + size[OLD] + ", main=" + size[MAIN]
+                + ", parked=" + size[PARKED] + ", probation=" + probation + ", now=" + now + "]";
+    }
+
+    /**
+     * Walks all queues.
+     *
+     * @throws IllegalStateException if they contradict each other
+     */
+    void check() {
+        int linked = 0;
+        for (int list = YOUNG; list <= PARKED; list++) {
+            int count = 0;
+            int before = NIL;
+            for (int frame = head[list]; frame != NIL; frame = next[frame]) {
+                require(queue[frame] == list, "frame in another queue than it says", frame);
+                require(previous[frame] == before, "frame with a wrong link back", frame);
+                require(++count <= frames, "queue in a circle", list);
+                before = frame;
+            }
+            require(tail[list] == before, "queue with a wrong tail", list);
+            require(size[list] == count, "queue with a wrong size", list);
+            linked += count;
+        }
+        for (byte list : queue) {
+            linked += list == NONE || list == CANDIDATE ? 1 : 0;
+        }
+        require(linked == frames, "frames accounted for", linked);
+        require(size[YOUNG] <= Math.max(1, probation / 2), "young frames", size[YOUNG]);
+    }
+
+    private void require(boolean condition, String otherwise, int number) {
+        if (!condition) {
+            throw new IllegalStateException(otherwise + ": " + number + ", in " + this);
+        }
+    }
+
+    private void unpark() {
+        int frame = head[PARKED];
+        if (frame != NIL) {
+            unlink(frame);
+            append(fromMain[frame] ? MAIN : YOUNG, frame);
+            ageYoung();
+        }
+    }
+
+    /** Moves the frame at the head of old, used there, to main or, if main has no room for it, back to the start. */
+    private void promote(int frame) {
+        unlink(frame);
+        boolean room = makeRoomInMain(Integer.toUnsignedLong(now - stamp[frame]));
+        append(room ? MAIN : YOUNG, frame);
+        ageYoung();
+    }
+
+    /** Finds a place in main for a page that came back after {@code reuseDistance}; false if it has to do without. */
+    private boolean makeRoomInMain(long reuseDistance) {
+        if (size[MAIN] < mainShare) {
+            return true;
+        }
+        int victim = mainVictim(reuseDistance);
+        if (victim == NIL) {
+            return false;
+        }
+        unlink(victim);
+        link(OLD, victim, NIL);
+        return true;
+    }
+
+    /** Turns main's hand to a frame that has been out of use for longer than {@code idle}, if that is near. */
+    private int mainVictim(long idle) {
+        for (int step = 0; step < HAND_STEPS && head[MAIN] != NIL; step++) {
+            int frame = head[MAIN];
+            int count = uses.get(frame);
+            if (count == 0) {
+                return Integer.toUnsignedLong(now - stamp[frame]) > idle ? frame : NIL;
+            }
+            uses.set(frame, count - 1);
+            unlink(frame);
+            append(MAIN, frame);
+        }
+        return NIL;
+    }
+
+    private void ageYoung() {
+        while (size[YOUNG] > Math.max(1, probation / 2)) {
+            int frame = head[YOUNG];
+            uses.set(frame, 0);
+            unlink(frame);
+            link(OLD, frame, tail[OLD]);
+        }
+    }
+
+    private void append(int list, int frame) {
+        stamp[frame] = ++now;
+        link(list, frame, tail[list]);
+    }
+
+    /** Links a frame into a list behind {@code before}, or at its head if that is -1. */
+    private void link(int list, int frame, int before) {
+        int after = before == NIL ? head[list] : next[before];
+        next[frame] = after;
+        previous[frame] = before;
+        if (before == NIL) {
+            head[list] = frame;
+        } else {
+            next[before] = frame;
+        }
+        if (after == NIL) {
+            tail[list] = frame;
+        } else {
+            previous[after] = frame;
+        }
+        queue[frame] = (byte) list;
+        size[list]++;
+    }
+
+    private void unlink(int frame) {
+        int list = queue[frame];
+        queue[frame] = NONE;
+        if (list == CANDIDATE) {
+            return;
+        }
+        int before = previous[frame];
+        int after = next[frame];
+        if (before == NIL) {
+            head[list] = after;
+        } else {
+            next[before] = after;
+        }
+        if (after == NIL) {
+            tail[list] = before;
+        } else {
+            previous[after] = before;
+        }
+        size[list]--;
+    }
+}
