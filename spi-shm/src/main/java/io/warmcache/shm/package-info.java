@@ -1,5 +1,5 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
-/** The backend whose memory is POSIX shared memory or any mappable file. */
+/** The back end whose memory is POSIX shared memory or any mappable file. */
 @NullMarked
 package io.warmcache.shm;
 

@@ -1,0 +1,20 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import java.io.IOException;
+
+/** A failed system call: names the call, the file and the error. */
+final class ErrnoException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    private final int errno;
+
+    ErrnoException(String call, String what, int errno) {
+        super(call + " of " + what + " failed: " + Libc.errorText(errno));
+        this.errno = errno;
+    }
+
+    int errno() {
+        return errno;
+    }
+}

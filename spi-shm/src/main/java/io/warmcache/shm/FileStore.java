@@ -1,0 +1,453 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import io.warmcache.BackingStore;
+import io.warmcache.BusyException;
+import io.warmcache.IoMode;
+import io.warmcache.MapOptions;
+import io.warmcache.StoreId;
+import io.warmcache.StoreVersion;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.file.FileSystems;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.concurrent.locks.StampedLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A plain file, owned by {@code flock} on its one descriptor. The descriptor is opened once and closed once: closing
+ * any descriptor of a file drops the {@code fcntl} locks that this process holds on it, an engine's own among them.
+ *
+ * <p>Direct I/O is switched on and off on that descriptor, as the length becomes a multiple of the block size or not.
+ * Reads are of whole blocks and work either way.
+ */
+final class FileStore implements BackingStore {
+    private static final int BLOCK = Layout.BLOCK;
+
+    private final int fd;
+    private final String name;
+    private final StoreId id;
+    private final int generation;
+    private final boolean readOnly;
+    private final boolean keepsTimes;
+    private final boolean canBeDirect;
+
+    /**
+     * Exclusive: whatever may change the length or is not direct, one at a time, since a write queued behind the
+     * inode's lock is stamped late. Shared: direct writes within the length.
+     */
+    final StampedLock writes = new StampedLock();
+
+    private volatile long length;
+    private volatile boolean direct;
+    private volatile boolean closed;
+
+    private FileStore(
+            int fd,
+            String name,
+            StoreId id,
+            int generation,
+            boolean readOnly,
+            boolean keepsTimes,
+            boolean canBeDirect) {
+        this.fd = fd;
+        this.name = name;
+        this.id = id;
+        this.generation = generation;
+        this.readOnly = readOnly;
+        this.keepsTimes = keepsTimes;
+        this.canBeDirect = canBeDirect;
+    }
+
+    private static String path(Path file) {
+        if (!file.getFileSystem().equals(FileSystems.getDefault())) {
+            throw new IllegalArgumentException(file + " is not a file of the default file system");
+        }
+        return file.toAbsolutePath().toString();
+    }
+
+    /** The identity of a file, which is never opened if it exists. */
+    static StoreId identify(Path file, MapOptions options) throws IOException {
+        String path = path(file);
+        FileStat stat = statOrNull(path);
+        if (stat == null) {
+            if (!options.create() || options.readOnly()) {
+                throw new NoSuchFileException(path, null, "no such file, and the options do not say to create it");
+            }
+            try {
+                Libc.close(Libc.open(path, Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL, 0666));
+            } catch (ErrnoException e) {
+                if (e.errno() != Libc.EEXIST) {
+                    throw e;
+                }
+            }
+            stat = Libc.stat(path, true);
+        }
+        requireRegular(path, stat);
+        return id(Libc.statfs(path), stat);
+    }
+
+    private static @Nullable FileStat statOrNull(String path) throws IOException {
+        try {
+            return Libc.stat(path, true);
+        } catch (ErrnoException e) {
+            if (e.errno() == Libc.ENOENT) {
+                return null;
+            }
+            throw e;
+        }
+    }
+
+    private static void requireRegular(String path, FileStat stat) throws IOException {
+        if (!stat.isRegular()) {
+            throw new IOException(path + " is " + stat.kind() + ": only regular files can be mapped as plain files");
+        }
+    }
+
+    /**
+     * File system, inode and birth time. Not the device number, which changes from mount to mount on an overlay; and
+     * not the inode's generation, which takes an open descriptor to read (it is compared when the journal is judged).
+     */
+    private static StoreId id(FsStat fs, FileStat stat) {
+        MessageDigest sha;
+        try {
+            sha = MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+        ByteBuffer b = ByteBuffer.allocate(32);
+        b.putLong(fs.type()).putLong(fs.id()).putLong(stat.inode()).putLong(stat.birth());
+        ByteBuffer digest = ByteBuffer.wrap(sha.digest(b.array()));
+        return new StoreId(digest.getLong(), digest.getLong());
+    }
+
+    static FileStore open(Path file, MapOptions options) throws IOException {
+        String path = path(file);
+        for (int attempt = 0; attempt < 10; attempt++) {
+            var _ = identify(file, options);
+            FileStore store = tryOpen(path, options);
+            if (store != null) {
+                return store;
+            }
+        }
+        throw new IOException(path + " is being replaced by another program again and again while it is mapped");
+    }
+
+    /** Null if the file was replaced by another of the same name meanwhile. */
+    private static @Nullable FileStore tryOpen(String path, MapOptions options) throws IOException {
+        FileStat before = Libc.stat(path, true);
+        long holder = ProcLocks.holder(before);
+        if (holder == ProcessHandle.current().pid()) {
+            // Not even opened: closing the descriptor again would drop the fcntl locks of this process.
+            throw busy(path, holder);
+        }
+        int fd = Libc.open(path, options.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR, 0);
+        boolean done = false;
+        try {
+            FileStat stat = Libc.fstat(fd, path);
+            requireRegular(path, stat);
+            if (!Libc.tryLock(fd, path)) {
+                throw busy(path, ProcLocks.holder(stat));
+            }
+            FileStat named = statOrNull(path);
+            if (named == null || !named.sameFile(stat)) {
+                return null;
+            }
+            FsStat fs = Libc.fstatfs(fd, path);
+            boolean canBeDirect = false;
+            if (options.ioMode() != IoMode.BUFFERED) {
+                canBeDirect = takesDirect(fd, path, stat);
+                if (!canBeDirect && options.ioMode() == IoMode.DIRECT) {
+                    throw new IOException(path + " is on a file system that takes no direct I/O in blocks of " + BLOCK
+                            + " bytes: map it with IoMode.AUTO or BUFFERED");
+                }
+            }
+            boolean keepsTimes = fs.keepsTimes(options.readOnly()) && stat.birth() != 0;
+            FileStore store = new FileStore(
+                    fd, path, id(fs, stat), Libc.generation(fd), options.readOnly(), keepsTimes, canBeDirect);
+            store.length = Libc.fstat(fd, path).size();
+            store.direct = canBeDirect;
+            store.adapt(store.length);
+            done = true;
+            return store;
+        } finally {
+            if (!done) {
+                Libc.close(fd);
+            }
+        }
+    }
+
+    private static BusyException busy(String path, long holder) {
+        return new BusyException(path + " is mapped by a cache of " + ProcLocks.describe(holder)
+                + ": close that mapping first, or share the cache");
+    }
+
+    /** Leaves the descriptor direct if it can be. */
+    private static boolean takesDirect(int fd, String path, FileStat stat) throws IOException {
+        if (stat.directAlign() > BLOCK) {
+            return false;
+        }
+        try {
+            Libc.setDirect(fd, true, path);
+        } catch (ErrnoException e) {
+            if (e.errno() == Libc.EINVAL) {
+                return false;
+            }
+            throw e;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            var _ = Libc.read(fd, arena.allocate(BLOCK, BLOCK), 0, path);
+            return true;
+        } catch (ErrnoException e) {
+            if (e.errno() != Libc.EINVAL) {
+                throw e;
+            }
+            Libc.setDirect(fd, false, path);
+            return false;
+        }
+    }
+
+    @Override
+    public StoreId id() {
+        return id;
+    }
+
+    int generation() {
+        return generation;
+    }
+
+    boolean isReadOnly() {
+        return readOnly;
+    }
+
+    boolean isDirect() {
+        return direct;
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public StoreVersion version() throws IOException {
+        requireOpen();
+        if (!keepsTimes) {
+            return StoreVersion.none();
+        }
+        FileStat stat = Libc.fstat(fd, name);
+        return new StoreVersion(StoreVersion.Strength.HEURISTIC, stat.size(), stat.mtime(), stat.ctime());
+    }
+
+    @Override
+    public long size() throws IOException {
+        requireOpen();
+        return length;
+    }
+
+    private void requireOpen() throws IOException {
+        if (closed) {
+            throw new IOException(name + " is closed");
+        }
+    }
+
+    @Override
+    public int read(long position, MemorySegment target) throws IOException {
+        requireOpen();
+        if (target.byteSize() == 0) {
+            return 0;
+        }
+        if (target.isNative() && (!direct || isAligned(position, target))) {
+            int n = Libc.read(fd, target, position, name);
+            return n == 0 ? -1 : n;
+        }
+        long start = position / BLOCK * BLOCK;
+        long bytes = Math.min(target.byteSize(), 1 << 20);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment bounce = arena.allocate(Layout.roundUp(position + bytes - start, BLOCK), BLOCK);
+            int n = Libc.read(fd, bounce, start, name);
+            long skip = position - start;
+            if (n <= skip) {
+                return -1;
+            }
+            long got = Math.min(n - skip, bytes);
+            MemorySegment.copy(bounce, skip, target, 0, got);
+            return (int) got;
+        }
+    }
+
+    private static boolean isAligned(long position, MemorySegment memory) {
+        return ((position | memory.address() | memory.byteSize()) & BLOCK - 1) == 0;
+    }
+
+    @Override
+    public int write(long position, MemorySegment source) throws IOException {
+        requireOpen();
+        if (source.byteSize() == 0) {
+            return 0;
+        }
+        long stamp = writes.writeLock();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment from = source;
+            if (!source.isNative()) {
+                from = arena.allocate(Math.min(source.byteSize(), 1 << 20), BLOCK).copyFrom(
+                        source.asSlice(0, Math.min(source.byteSize(), 1 << 20)));
+            }
+            if (!isAligned(position, from)) {
+                setDirect(false);
+            }
+            try {
+                return Libc.write(fd, from, position, name);
+            } finally {
+                lengthMayHaveChanged();
+            }
+        } finally {
+            writes.unlockWrite(stamp);
+        }
+    }
+
+    /**
+     * Writes {@code bytes} of the vectors that {@code vectors} sets, all of them. The caller holds {@link #writes}.
+     */
+    void writeFully(long position, long bytes, Vectors vectors, @Nullable Runnable again) throws IOException {
+        requireOpen();
+        long done = 0;
+        while (done < bytes) {
+            if (done > 0 && again != null) {
+                again.run();
+            }
+            int count = vectors.set(done, bytes - done);
+            long n = Libc.writeVectors(fd, count, position + done, name);
+            done += n;
+            if (done < bytes && direct && done % BLOCK != 0) {
+                done -= done % BLOCK;
+                if (n < BLOCK) {
+                    throw new IOException("write of " + name + " at " + (position + done) + " made no progress");
+                }
+            }
+        }
+    }
+
+    /**
+     * Reads up to {@code bytes} into the vectors that {@code vectors} sets.
+     *
+     * @param bytes a multiple of the block size, as is {@code position}
+     * @return the number of bytes read, less than {@code bytes} only at the end of the file
+     */
+    long readFully(long position, long bytes, Vectors vectors) throws IOException {
+        requireOpen();
+        long done = 0;
+        while (done < bytes) {
+            int count = vectors.set(done, bytes - done);
+            long n = Libc.readVectors(fd, count, position + done, name);
+            if (n == 0) {
+                return done;
+            }
+            long reached = done + n;
+            if (reached < bytes && reached % BLOCK != 0) {
+                // Either the end, or a transfer cut short where direct I/O could not go on.
+                if (position + reached >= Libc.fstat(fd, name).size()) {
+                    return reached;
+                }
+                long whole = reached - reached % BLOCK;
+                if (whole == done) {
+                    throw new IOException("read of " + name + " at " + (position + done) + " stopped within a block");
+                }
+                reached = whole;
+            }
+            done = reached;
+        }
+        return done;
+    }
+
+    /** Sets the vectors of this thread's next transfer. */
+    @FunctionalInterface
+    interface Vectors {
+        /**
+         * Sets them to the bytes from {@code skip} on, {@code bytes} of them, and returns how many vectors that took.
+         */
+        int set(long skip, long bytes);
+    }
+
+    /** Whether a write of this range may run beside others. */
+    boolean isShareable(long position, long bytes) {
+        return direct && bytes % BLOCK == 0 && position + bytes <= length;
+    }
+
+    /** Makes ready for a write or truncate after which the length will be {@code after}; under the exclusive lock. */
+    void prepare(long bytes, long after) throws IOException {
+        if (bytes % BLOCK != 0 || after % BLOCK != 0) {
+            setDirect(false);
+        }
+    }
+
+    /** Notes the length that a write or truncate led to; under the exclusive lock. */
+    void reached(long after) throws IOException {
+        length = after;
+        adapt(after);
+    }
+
+    /** Reads the length after a failure; under the exclusive lock. */
+    void lengthMayHaveChanged() throws IOException {
+        reached(Libc.fstat(fd, name).size());
+    }
+
+    private void adapt(long size) throws IOException {
+        setDirect(canBeDirect && size % BLOCK == 0);
+    }
+
+    private void setDirect(boolean value) throws IOException {
+        if (direct != value) {
+            Libc.setDirect(fd, value, name);
+            direct = value;
+        }
+    }
+
+    /** Sets the length; under the exclusive lock. */
+    void cut(long size) throws IOException {
+        requireOpen();
+        prepare(0, size);
+        Libc.truncate(fd, size, name);
+        reached(size);
+    }
+
+    @Override
+    public void truncate(long size) throws IOException {
+        long stamp = writes.writeLock();
+        try {
+            cut(size);
+        } finally {
+            writes.unlockWrite(stamp);
+        }
+    }
+
+    @Override
+    public void force() throws IOException {
+        requireOpen();
+        Libc.sync(fd, name);
+    }
+
+    @Override
+    public void close() {
+        long stamp = writes.writeLock();
+        try {
+            if (!closed) {
+                closed = true;
+                Libc.unlock(fd);
+                Libc.close(fd);
+            }
+        } finally {
+            writes.unlockWrite(stamp);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return name;
+    }
+}

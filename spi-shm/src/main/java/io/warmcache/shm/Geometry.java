@@ -1,0 +1,66 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import io.warmcache.CacheConfig;
+
+/**
+ * Where things lie in a segment; all of it follows from the first three components.
+ *
+ * <pre>
+ *  offset         what                        bytes
+ *  0              header copy A               4096, see {@link Header}
+ *  4096           header copy B               4096
+ *  8192           file table                  maxFiles * 2048, see {@link StoreJournal}
+ *  ledgerOffset   ledger                      frames * recordSize, see {@link Ledger}
+ *  framesOffset   frames                      frames * pageSize
+ * </pre>
+ * The ledger starts at a multiple of 4 KiB; the frames at one of 2 MiB in a segment of 64 MiB or more, so that huge
+ * pages can back them, else of 4 KiB.
+ *
+ * @param pageSize bytes of a frame
+ * @param frames number of frames
+ * @param maxFiles slots of the file table
+ * @param recordSize bytes of a ledger record
+ * @param ledgerOffset offset of the first record
+ * @param framesOffset offset of the first frame
+ * @param length bytes in all
+ */
+record Geometry(
+        int pageSize, int frames, int maxFiles, int recordSize, long ledgerOffset, long framesOffset, long length) {
+    static final long HEADER_SIZE = 4096;
+    static final long TABLE_OFFSET = 2 * HEADER_SIZE;
+
+    private static final long HUGE_PAGE = 2L << 20;
+    private static final long HUGE_FROM = 64L << 20;
+
+    static Geometry of(int pageSize, int frames, int maxFiles) {
+        int blocks = pageSize / Layout.BLOCK;
+        int recordSize = (int) Layout.roundUp(Ledger.CHECKSUMS + 8L * blocks, 64);
+        long ledger = Layout.roundUp(TABLE_OFFSET + (long) maxFiles * StoreJournal.SLOT_SIZE, 4096);
+        long end = ledger + (long) frames * recordSize;
+        long bytes = (long) frames * pageSize;
+        long start = Layout.roundUp(end, end + bytes >= HUGE_FROM ? HUGE_PAGE : 4096);
+        return new Geometry(pageSize, frames, maxFiles, recordSize, ledger, start, start + bytes);
+    }
+
+    static Geometry of(CacheConfig config) {
+        return of(config.pageSize(), config.frames(), config.maxFiles());
+    }
+
+    /** The length of the file that holds the segment, on a file system that allocates in {@code unit}s. */
+    long fileLength(long unit) {
+        return Layout.roundUp(length, unit);
+    }
+
+    int blocks() {
+        return pageSize / Layout.BLOCK;
+    }
+
+    long record(int frame) {
+        return ledgerOffset + (long) frame * recordSize;
+    }
+
+    long slot(int index) {
+        return TABLE_OFFSET + (long) index * StoreJournal.SLOT_SIZE;
+    }
+}

@@ -1,0 +1,338 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import io.warmcache.BusyException;
+import io.warmcache.CacheConfig;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Locale;
+import java.util.concurrent.locks.LockSupport;
+import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The file that holds a segment, owned: open, locked by {@code flock}, and still the one its path names. The lock is
+ * given up last, and by the kernel when the process dies, after the memory has been unmapped.
+ */
+final class SegmentFile {
+    private static final String DIRECTORY = "/dev/shm/";
+    private static final String PREFIX = "warmcache.";
+    private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}");
+    private static final long POLL_NANOS = 3_000_000;
+    private static final int CHUNK = 4 << 20;
+
+    private final String path;
+    private final int fd;
+    private final boolean created;
+    private final long waitedNanos;
+
+    private SegmentFile(String path, int fd, boolean created, long waitedNanos) {
+        this.path = path;
+        this.fd = fd;
+        this.created = created;
+        this.waitedNanos = waitedNanos;
+    }
+
+    static String path(CacheConfig config) throws IOException {
+        String name = config.name();
+        if (name.startsWith("/")) {
+            Path path = Path.of(name).normalize();
+            if (path.startsWith("/sys")) {
+                throw new IOException(name + " lies under /sys: the mapping of a device resource can be"
+                        + " write-combining, whose stores become visible out of order; name a regular file");
+            }
+            if (path.startsWith("/proc")) {
+                throw new IOException(name + " lies under /proc: name a regular file");
+            }
+            return path.toString();
+        }
+        if (!NAME.matcher(name).matches()) {
+            throw new IOException("the cache's name is \"" + name + "\": it must be 1 to 200 of A-Z a-z 0-9 . _ - and"
+                    + " not start with a dot, or be an absolute path");
+        }
+        return DIRECTORY + PREFIX + name;
+    }
+
+    /**
+     * Opens and locks the segment.
+     *
+     * @param create whether to create it if there is none
+     * @return null if there is none
+     * @throws BusyException if it stays locked for longer than the configured wait
+     */
+    static @Nullable SegmentFile acquire(CacheConfig config, boolean create) throws IOException {
+        String path = path(config);
+        long start = System.nanoTime();
+        long wait = ownerWait(config).toNanos();
+        while (true) {
+            boolean[] created = new boolean[1];
+            int fd = open(path, create, created);
+            if (fd < 0) {
+                return null;
+            }
+            boolean owned = false;
+            try {
+                FileStat stat = Libc.fstat(fd, path);
+                check(path, stat);
+                while (!Libc.tryLock(fd, path)) {
+                    if (System.nanoTime() - start >= wait) {
+                        throw busy(path, fd, stat, wait);
+                    }
+                    LockSupport.parkNanos(POLL_NANOS);
+                    if (Thread.interrupted()) {
+                        Thread.currentThread().interrupt();
+                        throw new IOException("interrupted while waiting for the owner of " + path);
+                    }
+                }
+                if (isNamed(path, stat)) {
+                    owned = true;
+                    return new SegmentFile(path, fd, created[0], System.nanoTime() - start);
+                }
+                // Unlinked while we waited, perhaps created again by somebody who now owns that file.
+            } finally {
+                if (!owned) {
+                    Libc.close(fd);
+                }
+            }
+        }
+    }
+
+    private static Duration ownerWait(CacheConfig config) {
+        return config.ownerWait().isZero()
+                ? Duration.ofSeconds(5).plusMillis(100 * (config.capacity() >> 30))
+                : config.ownerWait();
+    }
+
+    private static int open(String path, boolean create, boolean[] created) throws IOException {
+        while (true) {
+            try {
+                return Libc.open(path, Libc.O_RDWR | Libc.O_NOFOLLOW, 0);
+            } catch (ErrnoException e) {
+                if (e.errno() != Libc.ENOENT) {
+                    throw explain(path, e);
+                }
+            }
+            if (!create) {
+                return -1;
+            }
+            try {
+                int fd = Libc.open(path, Libc.O_RDWR | Libc.O_NOFOLLOW | Libc.O_CREAT | Libc.O_EXCL, 0600);
+                created[0] = true;
+                return fd;
+            } catch (ErrnoException e) {
+                if (e.errno() != Libc.EEXIST) {
+                    throw explain(path, e);
+                }
+            }
+        }
+    }
+
+    private static IOException explain(String path, ErrnoException e) throws IOException {
+        if (e.errno() == Libc.ELOOP) {
+            return new IOException(path + " is a symbolic link: a cache's memory must be a file of its own;"
+                    + " remove the link or name another", e);
+        }
+        if (e.errno() == Libc.EACCES) {
+            FileStat stat;
+            try {
+                stat = Libc.stat(path, false);
+            } catch (ErrnoException f) {
+                e.addSuppressed(f);
+                return e;
+            }
+            check(path, stat);
+        }
+        return e.errno() == Libc.ENOENT
+                ? new IOException("cannot create " + path + ": its directory does not exist; "
+                        + (path.startsWith(DIRECTORY)
+                                ? "mount a tmpfs there, or name the cache by an absolute path"
+                                : "create it"), e)
+                : e;
+    }
+
+    private static void check(String path, FileStat stat) throws IOException {
+        if (!stat.isRegular()) {
+            throw new IOException(path + " is " + stat.kind() + ": a cache's memory must be a regular file");
+        }
+        int user = Libc.effectiveUser();
+        if (stat.uid() != user) {
+            throw new IOException(path + " belongs to user " + stat.uid() + ", this process runs as user " + user
+                    + ": use another name, or have its owner remove it");
+        }
+        if ((stat.mode() & 077) != 0) {
+            throw new IOException(String.format(
+                    Locale.ROOT,
+                    "%s has mode %04o, so that others may read or change cached data: chmod 600 it if you trust its"
+                            + " content, else remove it",
+                    path,
+                    stat.mode() & 07777));
+        }
+    }
+
+    private static boolean isNamed(String path, FileStat stat) throws IOException {
+        try {
+            return Libc.stat(path, false).sameFile(stat);
+        } catch (ErrnoException e) {
+            if (e.errno() == Libc.ENOENT) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    private static BusyException busy(String path, int fd, FileStat stat, long waited) {
+        long holder = ProcLocks.holder(stat);
+        if (holder == 0) {
+            try {
+                Header header = readHeader(fd, path, stat.size()).header();
+                holder = header == null ? 0 : header.pid;
+            } catch (IOException e) {
+                holder = 0;
+            }
+        }
+        return new BusyException(path + " is in use by " + ProcLocks.describe(holder) + " and stayed so for "
+                + waited / 1_000_000 + " ms: close that cache, or give this one another name");
+    }
+
+    static Header.Reading readHeader(int fd, String path, long size) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            return Header.read(headerBytes(fd, path, size, arena));
+        }
+    }
+
+    /**
+     * The bytes of both header copies, zeros for what is not there. Read by call: no state of the file can raise a
+     * signal.
+     */
+    private static MemorySegment headerBytes(int fd, String path, long size, Arena arena) throws IOException {
+        MemorySegment bytes = arena.allocate(2 * Geometry.HEADER_SIZE, 4096);
+        long want = Math.min(size, bytes.byteSize());
+        long done = 0;
+        while (done < want) {
+            int n = Libc.read(fd, bytes.asSlice(done, want - done), done, path);
+            if (n == 0) {
+                break;
+            }
+            done += n;
+        }
+        return bytes;
+    }
+
+    String path() {
+        return path;
+    }
+
+    /** Whether this attach created the file. */
+    boolean isNew() {
+        return created;
+    }
+
+    long waitedNanos() {
+        return waitedNanos;
+    }
+
+    FileStat stat() throws IOException {
+        return Libc.fstat(fd, path);
+    }
+
+    FsStat fileSystem() throws IOException {
+        return Libc.fstatfs(fd, path);
+    }
+
+    Header.Reading readHeader() throws IOException {
+        return readHeader(fd, path, stat().size());
+    }
+
+    /**
+     * Refuses a file that was never a segment, so that a mistyped path costs nobody a file.
+     *
+     * @throws IOException if the file holds something else
+     */
+    void requireOverwritable() throws IOException {
+        long size = stat().size();
+        if (size == 0) {
+            return;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            if (!Header.resembles(headerBytes(fd, path, size, arena))) {
+                throw new IOException(path + " exists and is not a warmcache segment, so it is not overwritten:"
+                        + " remove it or name another file");
+            }
+        }
+    }
+
+    /** Gives every byte storage, keeping what is there; false if that cannot be had. */
+    boolean fillHoles(long length) throws IOException {
+        if (stat().allocated() >= length) {
+            return true;
+        }
+        try {
+            Libc.allocate(fd, length, path);
+            return true;
+        } catch (ErrnoException e) {
+            return false;
+        }
+    }
+
+    /**
+     * Makes the file {@code length} bytes of zeros, all of them backed by storage, so that no later touch of the
+     * mapping can fail for the want of it. The headers go first: a death half-way leaves nothing that looks like a
+     * segment.
+     */
+    void format(long length, FsStat fs) throws IOException {
+        long size = stat().size();
+        if (fs.type() == FsStat.HUGETLBFS) {
+            // Takes no write calls, and zeroes what it allocates.
+            Libc.truncate(fd, 0, path);
+            Libc.truncate(fd, length, path);
+            Libc.allocate(fd, length, path);
+            return;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment zeros = arena.allocate(CHUNK, 4096);
+            writeZeros(zeros, 0, Math.min(size, 2 * Geometry.HEADER_SIZE));
+            if (size > length) {
+                Libc.truncate(fd, length, path);
+            }
+            writeZeros(zeros, 0, length);
+        }
+    }
+
+    private void writeZeros(MemorySegment zeros, long from, long to) throws IOException {
+        for (long at = from; at < to; ) {
+            at += Libc.write(fd, zeros.asSlice(0, Math.min(zeros.byteSize(), to - at)), at, path);
+        }
+    }
+
+    /** Overwrites everything with zeros, headers first. */
+    void wipe() throws IOException {
+        FsStat fs = fileSystem();
+        if (fs.type() == FsStat.HUGETLBFS) {
+            Libc.truncate(fd, 0, path);
+            return;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            writeZeros(arena.allocate(CHUNK, 4096), 0, stat().size());
+        }
+    }
+
+    MemorySegment map(long length, Arena arena) throws IOException {
+        return Libc.map(fd, length, arena, path);
+    }
+
+    /** Removes the name if it is still this file's. */
+    void unlink() throws IOException {
+        if (isNamed(path, stat())) {
+            Libc.unlink(path);
+        }
+    }
+
+    /** Gives up ownership. */
+    void release() {
+        Libc.unlock(fd);
+        Libc.close(fd);
+    }
+}

@@ -1,0 +1,634 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import io.warmcache.BackingStore;
+import io.warmcache.CacheConfig;
+import io.warmcache.DropReason;
+import io.warmcache.MapOptions;
+import io.warmcache.StoreId;
+import io.warmcache.StoreVersion;
+import io.warmcache.spi.AttachReport;
+import io.warmcache.spi.BackendConfig;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.BlockChecksum;
+import io.warmcache.spi.FailureDomain;
+import io.warmcache.spi.FileVerdict;
+import io.warmcache.spi.FrameBackend;
+import io.warmcache.spi.FrameRecord;
+import io.warmcache.spi.FrameState;
+import io.warmcache.spi.SurvivorVisitor;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.security.SecureRandom;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/** An attached segment. */
+final class ShmBackend implements FrameBackend {
+    static final String OPTION_CGROUP_CHECK = "shm.cgroupCheck";
+    static final String OPTION_DOMAIN = "shm.domain";
+
+    private final SegmentFile segment;
+    private final Arena arena;
+    private final MemorySegment memory;
+    private final MemorySegment frames;
+    private final Header header;
+    private final Geometry geometry;
+    private final BlockChecksum checksum;
+    private final FailureDomain domain;
+    private final UUID boot;
+    /** Whether what was not forced may be gone: the operating system went down since a recovery last ended. */
+    private final boolean unforcedLost;
+
+    private final AttachReport report;
+    private final Ledger ledger;
+    private final @Nullable StepHook hook;
+
+    private final Object table = new Object();
+    private final Map<StoreId, Integer> slotByStore = new HashMap<>();
+    private final Map<Long, Integer> slotByFile = new HashMap<>();
+    /** Slots that are open or being forgotten. */
+    private final Map<Integer, StoreId> busy = new HashMap<>();
+
+    private long opens;
+    private boolean closed;
+
+    private ShmBackend(
+            SegmentFile segment,
+            Arena arena,
+            MemorySegment memory,
+            Header header,
+            BlockChecksum checksum,
+            FailureDomain domain,
+            UUID boot,
+            AttachReport report,
+            @Nullable StepHook hook) {
+        this.segment = segment;
+        this.arena = arena;
+        this.memory = memory;
+        this.header = header;
+        this.geometry = header.geometry;
+        this.frames = memory.asSlice(geometry.framesOffset(), (long) geometry.frames() * geometry.pageSize());
+        this.checksum = checksum;
+        this.domain = domain;
+        this.boot = boot;
+        this.unforcedLost = !header.boot.equals(boot);
+        this.report = report;
+        this.ledger = new Ledger(memory, geometry, header.incarnation, hook);
+        this.hook = hook;
+    }
+
+    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
+    static ShmBackend attach(BackendConfig config, MemoryBudget budget, @Nullable StepHook hook) throws IOException {
+        CacheConfig cache = config.cache();
+        FailureDomain domain = domain(cache);
+        boolean checkLimits = checkLimits(cache);
+        UUID boot = BootId.current();
+        SegmentFile segment = SegmentFile.acquire(cache, true);
+        if (segment == null) {
+            throw new IllegalStateException("a segment that may be created is never missing");
+        }
+        Arena arena = Arena.ofShared();
+        boolean done = false;
+        try {
+            FsStat fs = segment.fileSystem();
+            Geometry wanted = Geometry.of(cache);
+            long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : 4096;
+            Header.Reading reading = segment.readHeader();
+            String coldReason = coldReason(segment, reading, config, wanted, unit, domain, boot);
+            Header header = reading.header();
+            if (coldReason.isEmpty() && header != null) {
+                ShmBackend backend = attachWarm(segment, arena, header, reading.whole(), config, domain, boot, hook);
+                done = true;
+                return backend;
+            }
+            if (!segment.isNew()) {
+                segment.requireOverwritable();
+            }
+            long length = wanted.fileLength(unit);
+            long allocated = segment.stat().allocated();
+            MemoryBudget.requireSpace(segment.path(), fs, length, allocated);
+            if (checkLimits) {
+                budget.requireWithinLimits(length, allocated);
+            }
+            segment.format(length, fs);
+            MemorySegment memory = segment.map(length, arena);
+            Header fresh = new Header(wanted, config.checksum().algorithmId(), randomIncarnation(), boot);
+            new Ledger(memory, wanted, fresh.incarnation, null).format();
+            fresh.unfinished = 1;
+            publish(fresh, memory);
+            AttachReport report =
+                    new AttachReport(false, coldReason, false, segment.waitedNanos(), unfinished(header));
+            ShmBackend backend =
+                    new ShmBackend(segment, arena, memory, fresh, config.checksum(), domain, boot, report, hook);
+            done = true;
+            return backend;
+        } finally {
+            if (!done) {
+                arena.close();
+                try {
+                    if (segment.isNew()) {
+                        segment.unlink();
+                    }
+                } finally {
+                    segment.release();
+                }
+            }
+        }
+    }
+
+    private static ShmBackend attachWarm(
+            SegmentFile segment,
+            Arena arena,
+            Header header,
+            int wholeCopies,
+            BackendConfig config,
+            FailureDomain domain,
+            UUID boot,
+            @Nullable StepHook hook)
+            throws IOException {
+        BlockChecksum checksum = algorithm(config, header.algorithm);
+        if (checksum == null) {
+            throw new IllegalStateException("the algorithm was known when the header was judged");
+        }
+        MemorySegment memory = segment.map(header.geometry.length(), arena);
+        AttachReport report = new AttachReport(
+                true, "", header.clean && wholeCopies == 2, segment.waitedNanos(), unfinished(header));
+        header.unfinished++;
+        header.clean = false;
+        publish(header, memory);
+        ShmBackend backend = new ShmBackend(segment, arena, memory, header, checksum, domain, boot, report, hook);
+        backend.loadTable();
+        return backend;
+    }
+
+    private static void publish(Header header, MemorySegment memory) {
+        header.epoch++;
+        header.pid = ProcessHandle.current().pid();
+        header.startMillis = System.currentTimeMillis();
+        header.write(memory);
+    }
+
+    private static FailureDomain domain(CacheConfig cache) {
+        String value = cache.options().getOrDefault(OPTION_DOMAIN, "process");
+        return switch (value) {
+            case "process" -> FailureDomain.PROCESS;
+            case "os-reboot" -> FailureDomain.OS_REBOOT;
+            default -> throw new IllegalArgumentException(
+                    "option " + OPTION_DOMAIN + " is \"" + value + "\": it must be process or os-reboot");
+        };
+    }
+
+    private static boolean checkLimits(CacheConfig cache) {
+        String value = cache.options().getOrDefault(OPTION_CGROUP_CHECK, "on");
+        return switch (value) {
+            case "on" -> true;
+            case "off" -> false;
+            default -> throw new IllegalArgumentException(
+                    "option " + OPTION_CGROUP_CHECK + " is \"" + value + "\": it must be on or off");
+        };
+    }
+
+    private static @Nullable BlockChecksum algorithm(BackendConfig config, long id) {
+        if (config.checksum().algorithmId() == id) {
+            return config.checksum();
+        }
+        for (BlockChecksum c : config.checksums()) {
+            if (c.algorithmId() == id) {
+                return c;
+            }
+        }
+        return null;
+    }
+
+    private static int unfinished(@Nullable Header header) {
+        return header == null ? 0 : Math.clamp(header.unfinished, 0, Integer.MAX_VALUE);
+    }
+
+    private static long randomIncarnation() {
+        SecureRandom random = new SecureRandom();
+        while (true) {
+            long value = random.nextLong();
+            if (value != 0) {
+                return value;
+            }
+        }
+    }
+
+    /** Why what is there cannot be taken over, in one sentence; empty if it can. */
+    private static String coldReason(
+            SegmentFile segment,
+            Header.Reading reading,
+            BackendConfig config,
+            Geometry wanted,
+            long unit,
+            FailureDomain domain,
+            UUID boot)
+            throws IOException {
+        FileStat stat = segment.stat();
+        if (stat.size() == 0) {
+            return "there was no segment";
+        }
+        Header header = reading.header();
+        if (header == null) {
+            return reading.problem();
+        }
+        Geometry g = header.geometry;
+        if (stat.size() != g.fileLength(unit)) {
+            return "the segment was " + (stat.size() < g.fileLength(unit) ? "truncated" : "grown") + ": it has "
+                    + stat.size() + " bytes, its header says " + g.fileLength(unit);
+        }
+        if (g.pageSize() != wanted.pageSize()) {
+            return "the segment has pages of " + g.pageSize() + " bytes, the configuration says " + wanted.pageSize();
+        }
+        if (g.frames() != wanted.frames()) {
+            return "the segment has " + g.frames() + " frames, the configured capacity has " + wanted.frames();
+        }
+        if (g.maxFiles() != wanted.maxFiles()) {
+            return "the segment knows up to " + g.maxFiles() + " files, the configuration says " + wanted.maxFiles();
+        }
+        if (algorithm(config, header.algorithm) == null) {
+            return "the segment's checksum algorithm " + header.algorithm + " is not known";
+        }
+        if (domain == FailureDomain.PROCESS && !header.boot.equals(boot)) {
+            return "the operating system was restarted, which the memory is not known to outlive (option "
+                    + OPTION_DOMAIN + ")";
+        }
+        int most = config.cache().maxUnfinishedAttaches();
+        if (most > 0 && header.unfinished >= most) {
+            return "the last " + header.unfinished + " attaches died before their recovery ended";
+        }
+        if (!segment.fillHoles(g.fileLength(unit))) {
+            return "the segment had holes, and no memory could be had for them";
+        }
+        return "";
+    }
+
+    private void loadTable() {
+        for (int i = 0; i < geometry.maxFiles(); i++) {
+            long base = geometry.slot(i);
+            if (StoreJournal.isUsed(memory, base, header.incarnation)) {
+                long fileId = StoreJournal.fileId(memory, base);
+                StoreId id = StoreJournal.storeId(memory, base);
+                if (slotByStore.containsKey(id) || slotByFile.containsKey(fileId)) {
+                    StoreJournal.clear(memory, base);
+                    continue;
+                }
+                slotByStore.put(id, i);
+                slotByFile.put(fileId, i);
+                header.nextFileId = Math.max(header.nextFileId, fileId + 1);
+            }
+        }
+    }
+
+    Ledger ledger() {
+        return ledger;
+    }
+
+    Geometry geometry() {
+        return geometry;
+    }
+
+    @Nullable StepHook hook() {
+        return hook;
+    }
+
+    @Override
+    public FailureDomain domain() {
+        return domain;
+    }
+
+    @Override
+    public AttachReport attachReport() {
+        return report;
+    }
+
+    @Override
+    public int frames() {
+        return geometry.frames();
+    }
+
+    @Override
+    public int pageSize() {
+        return geometry.pageSize();
+    }
+
+    @Override
+    public long incarnation() {
+        return header.incarnation;
+    }
+
+    @Override
+    public BlockChecksum checksum() {
+        return checksum;
+    }
+
+    @Override
+    public MemorySegment memory() {
+        return frames;
+    }
+
+    @Override
+    public void survivors(int from, int to, SurvivorVisitor visitor) {
+        for (int frame = from; frame < to; frame++) {
+            long word = ledger.stateWord(frame);
+            if (word == Ledger.FREE) {
+                continue;
+            }
+            FrameState state = Ledger.stateOf(word);
+            long fileId = ledger.fileId(frame);
+            long page = ledger.page(frame);
+            if (state == null) {
+                visitor.dropped(frame, DropReason.RECORD_DAMAGED, 0, -1);
+            } else if (state == FrameState.FILLING || state == FrameState.DIRTY) {
+                // Their self-check need not match: checksums are written while a record is in these states.
+                boolean sane = fileId > 0 && page >= 0;
+                visitor.dropped(
+                        frame,
+                        state == FrameState.DIRTY ? DropReason.DIRTY : DropReason.FILLING,
+                        sane ? fileId : 0,
+                        sane ? page : -1);
+            } else if (fileId <= 0 || page < 0 || !ledger.isWhole(frame)) {
+                visitor.dropped(frame, DropReason.RECORD_DAMAGED, 0, -1);
+            } else if (state == FrameState.WRITTEN && unforcedLost) {
+                visitor.dropped(frame, DropReason.UNFORCED, fileId, page);
+            } else {
+                visitor.survivor(frame, fileId, page, state, ledger.hint(frame));
+            }
+        }
+    }
+
+    @Override
+    public boolean knowsFile(long fileId) {
+        synchronized (table) {
+            return slotByFile.containsKey(fileId);
+        }
+    }
+
+    @Override
+    public StoreId identify(Path file, MapOptions options) throws IOException {
+        return FileStore.identify(file, options);
+    }
+
+    @Override
+    public BackingStore openStore(Path file, MapOptions options) throws IOException {
+        return FileStore.open(file, options);
+    }
+
+    @Override
+    public BackendFile openFile(BackingStore store, FileEvictor evictor) throws IOException {
+        StoreId id = store.id();
+        StoreVersion version = store.version();
+        long offset = Libc.clockOffset();
+        synchronized (table) {
+            requireOpen();
+            Integer known = slotByStore.get(id);
+            if (known != null) {
+                if (busy.containsKey(known)) {
+                    throw new IllegalStateException(store.name() + " is open already");
+                }
+                busy.put(known, id);
+                return open(store, known, version, offset, false);
+            }
+        }
+        int slot = freeSlot(store, id, evictor);
+        synchronized (table) {
+            long fileId = header.nextFileId++;
+            header.write(memory);
+            boolean file = store instanceof FileStore;
+            StoreJournal.create(
+                    memory,
+                    geometry.slot(slot),
+                    header.incarnation,
+                    fileId,
+                    id,
+                    file ? StoreJournal.KIND_FILE : StoreJournal.KIND_ENGINE,
+                    generation(store),
+                    store.name());
+            slotByStore.put(id, slot);
+            slotByFile.put(fileId, slot);
+            return open(store, slot, version, offset, true);
+        }
+    }
+
+    private static int generation(BackingStore store) {
+        return store instanceof FileStore f ? f.generation() : 0;
+    }
+
+    private ShmFile open(BackingStore store, int slot, StoreVersion version, long clockOffset, boolean isNew) {
+        long base = geometry.slot(slot);
+        StoreJournal journal = new StoreJournal(memory, base, header.incarnation, hook);
+        FileVerdict verdict =
+                isNew
+                        ? new FileVerdict(FileVerdict.Kind.NEW, "not known")
+                        : judge(store, journal, version, clockOffset);
+        long opened = header.epoch << 32 | ++opens;
+        return new ShmFile(
+                this, slot, StoreJournal.fileId(memory, base), store, journal, version, verdict, boot, opened);
+    }
+
+    private FileVerdict judge(BackingStore store, StoreJournal journal, StoreVersion version, long clockOffset) {
+        if (!journal.isWritten()) {
+            return new FileVerdict(FileVerdict.Kind.CHANGED, "no version of it was recorded");
+        }
+        boolean file = store instanceof FileStore;
+        if (journal.kind() != (file ? StoreJournal.KIND_FILE : StoreJournal.KIND_ENGINE)
+                || journal.inodeGeneration() != generation(store)) {
+            return new FileVerdict(FileVerdict.Kind.CHANGED, "it is another store of the same identity");
+        }
+        StoreJournal.Snapshot snapshot = journal.snapshot(!journal.boot().equals(boot));
+        return file ? StoreGate.ofFile(snapshot, version, clockOffset, boot) : StoreGate.ofEngine(snapshot, version);
+    }
+
+    /**
+     * Takes a slot out of the table for a new store, marked busy; forgets the least recently opened store if need be.
+     */
+    private int freeSlot(BackingStore store, StoreId id, FileEvictor evictor) throws IOException {
+        int slot = -1;
+        long forgotten = 0;
+        synchronized (table) {
+            requireOpen();
+            if (busy.containsValue(id)) {
+                throw new IllegalStateException(store.name() + " is open already");
+            }
+            if (slotByStore.size() + busyWithoutStore() < geometry.maxFiles()) {
+                slot = unusedSlot();
+            } else {
+                slot = leastRecentlyOpened();
+                if (slot < 0) {
+                    throw new IOException("the cache knows " + geometry.maxFiles()
+                            + " files and all of them are mapped, so " + store.name()
+                            + " cannot be: raise maxFiles, or close some");
+                }
+                forgotten = StoreJournal.fileId(memory, geometry.slot(slot));
+            }
+            busy.put(slot, id);
+        }
+        if (forgotten == 0) {
+            return slot;
+        }
+        boolean done = false;
+        try {
+            evictor.evict(forgotten);
+            done = true;
+        } finally {
+            synchronized (table) {
+                if (done) {
+                    slotByStore.remove(StoreJournal.storeId(memory, geometry.slot(slot)));
+                    slotByFile.remove(forgotten);
+                    StoreJournal.clear(memory, geometry.slot(slot));
+                } else {
+                    busy.remove(slot);
+                }
+            }
+        }
+        return slot;
+    }
+
+    private int busyWithoutStore() {
+        int n = 0;
+        for (int slot : busy.keySet()) {
+            if (!slotByStore.containsValue(slot)) {
+                n++;
+            }
+        }
+        return n;
+    }
+
+    private int unusedSlot() {
+        boolean[] used = new boolean[geometry.maxFiles()];
+        slotByStore.values().forEach(slot -> used[slot] = true);
+        busy.keySet().forEach(slot -> used[slot] = true);
+        int slot = 0;
+        while (used[slot]) {
+            slot++;
+        }
+        return slot;
+    }
+
+    private int leastRecentlyOpened() {
+        int best = -1;
+        long least = Long.MAX_VALUE;
+        for (int slot : slotByStore.values()) {
+            if (!busy.containsKey(slot)) {
+                long opened =
+                        new StoreJournal(memory, geometry.slot(slot), header.incarnation, null).opened();
+                if (opened < least) {
+                    least = opened;
+                    best = slot;
+                }
+            }
+        }
+        return best;
+    }
+
+    void fileClosed(ShmFile file) {
+        synchronized (table) {
+            busy.remove(file.slot());
+        }
+    }
+
+    @Override
+    public boolean readRecord(int frame, FrameRecord into) {
+        return ledger.read(frame, into);
+    }
+
+    @Override
+    public void markDirty(int frame) {
+        ledger.dirty(frame);
+    }
+
+    @Override
+    public void release(int frame) {
+        ledger.free(frame);
+    }
+
+    @Override
+    public void forced(int frame) {
+        ledger.forced(frame);
+    }
+
+    @Override
+    public void hint(int frame, int hint) {
+        ledger.hint(frame, hint);
+    }
+
+    @Override
+    public int hint(int frame) {
+        return ledger.hint(frame);
+    }
+
+    @Override
+    public void recoveryFinished() {
+        synchronized (table) {
+            requireOpen();
+            header.unfinished = 0;
+            // Only now: until then the records of what was not forced are still in the ledger.
+            header.boot = boot;
+            header.write(memory);
+        }
+    }
+
+    private void requireOpen() {
+        if (closed) {
+            throw new IllegalStateException(segment.path() + " is closed");
+        }
+    }
+
+    private boolean closing() {
+        synchronized (table) {
+            if (closed) {
+                return false;
+            }
+            if (!busy.isEmpty()) {
+                throw new IllegalStateException(busy.size() + " files of " + segment.path() + " are still open");
+            }
+            closed = true;
+            return true;
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (!closing()) {
+            return;
+        }
+        try {
+            header.clean = true;
+            // An orderly end is no sign that recovery kills; only the boot id waits for one that finishes.
+            header.unfinished = 0;
+            header.write(memory);
+            arena.close();
+        } finally {
+            segment.release();
+        }
+    }
+
+    /** Lets go of the memory as a death of the process would, with nothing written; files' stores are the caller's. */
+    void abandon() {
+        synchronized (table) {
+            closed = true;
+        }
+        arena.close();
+        segment.release();
+    }
+
+    @Override
+    public void drop() throws IOException {
+        if (!closing()) {
+            return;
+        }
+        try {
+            Header.invalidate(memory);
+            segment.wipe();
+            arena.close();
+            segment.unlink();
+        } finally {
+            segment.release();
+        }
+    }
+}

@@ -1,0 +1,592 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import io.warmcache.BackingStore;
+import io.warmcache.StoreVersion;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.BlockChecksum;
+import io.warmcache.spi.FileVerdict;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.UUID;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/** A store, its slot in the file table, and the I/O between it and the frames. */
+final class ShmFile implements BackendFile {
+    private static final int BLOCK = Layout.BLOCK;
+
+    private final ShmBackend backend;
+    private final int slot;
+    private final long fileId;
+    private final BackingStore store;
+    /** The same store if it is a plain file. */
+    private final @Nullable FileStore file;
+
+    private final StoreJournal journal;
+    private final StoreVersion versionAtOpen;
+    private final FileVerdict verdict;
+
+    private final Ledger ledger;
+    private final MemorySegment frames;
+    private final BlockChecksum checksum;
+    private final long incarnation;
+    private final int pageSize;
+    private final int blocks;
+    private final UUID boot;
+    private final long opened;
+    private final @Nullable StepHook hook;
+
+    private final Semaphore parallelWrites = new Semaphore(StoreJournal.MAX_IN_FLIGHT);
+    private final Object forceLock = new Object();
+    private final AtomicInteger active = new AtomicInteger();
+    private volatile boolean closed;
+    private volatile boolean accepted;
+    private boolean forcedBeforeAccept;
+    private volatile long lastWriteNanos = System.nanoTime();
+
+    ShmFile(
+            ShmBackend backend,
+            int slot,
+            long fileId,
+            BackingStore store,
+            StoreJournal journal,
+            StoreVersion version,
+            FileVerdict verdict,
+            UUID boot,
+            long opened) {
+        this.backend = backend;
+        this.slot = slot;
+        this.fileId = fileId;
+        this.store = store;
+        this.file = store instanceof FileStore f ? f : null;
+        this.journal = journal;
+        this.versionAtOpen = version;
+        this.verdict = verdict;
+        this.ledger = backend.ledger();
+        this.frames = backend.memory();
+        this.checksum = backend.checksum();
+        this.incarnation = backend.incarnation();
+        this.pageSize = backend.pageSize();
+        this.blocks = pageSize / BLOCK;
+        this.boot = boot;
+        this.opened = opened;
+        this.hook = backend.hook();
+    }
+
+    int slot() {
+        return slot;
+    }
+
+    @Override
+    public long fileId() {
+        return fileId;
+    }
+
+    @Override
+    public BackingStore store() {
+        return store;
+    }
+
+    @Override
+    public FileVerdict verdict() {
+        return verdict;
+    }
+
+    /** Keeps {@link #close} waiting until {@link #exit}. */
+    private void enter() {
+        active.incrementAndGet();
+        if (closed) {
+            active.decrementAndGet();
+            throw new IllegalStateException(store.name() + " is closed");
+        }
+    }
+
+    private void exit() {
+        active.decrementAndGet();
+    }
+
+    private void step(String name) {
+        if (hook != null) {
+            hook.at(name);
+        }
+    }
+
+    private void requireAccepted() {
+        if (!accepted) {
+            throw new IllegalStateException(store.name() + " has not been accepted");
+        }
+    }
+
+    /** Nanoseconds of the epoch's clock, rounded down to its milliseconds. */
+    private static long now() {
+        return System.currentTimeMillis() * 1_000_000;
+    }
+
+    /** The same, rounded up. */
+    private static long nowOrLater() {
+        return now() + 1_000_000;
+    }
+
+    @Override
+    public void accept() throws IOException {
+        enter();
+        try {
+            if (accepted) {
+                throw new IllegalStateException(store.name() + " was accepted before");
+            }
+            StoreVersion version = store.version();
+            if (!version.equals(versionAtOpen)) {
+                throw new IOException(store.name() + " was changed by another program while it was being mapped");
+            }
+            long now = now();
+            boolean settled =
+                    switch (version.strength()) {
+                        case EXACT, NONE -> true;
+                        // A change within the clock tick of the last one would leave the times as they are.
+                        case HEURISTIC -> file != null && now - version.third() > StoreGate.STAMP_LAG;
+                    };
+            lastWriteNanos = System.nanoTime();
+            journal.accept(version, settled, forcedBeforeAccept, now, Libc.clockOffset(), boot, opened);
+            accepted = true;
+        } finally {
+            exit();
+        }
+    }
+
+    @Override
+    public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+        enter();
+        try {
+            requireAccepted();
+            for (int i = 0; i < count; i++) {
+                var _ = ledger.begin(frames[i], fileId, firstPage + i);
+            }
+            read(firstPage * pageSize, frames, 0, (long) count * pageSize, size);
+            step("fill.read");
+            for (int i = 0; i < count; i++) {
+                sum(firstPage + i, frames[i], -1);
+                ledger.publish(frames[i], (writtenMask >>> i & 1) != 0 ? Ledger.WRITTEN : Ledger.CLEAN);
+            }
+        } finally {
+            exit();
+        }
+    }
+
+    @Override
+    public void refill(long page, int frame, int blockMask, long size) throws IOException {
+        enter();
+        try {
+            var _ = ledger.require(frame, fileId, page, Ledger.DIRTY, Ledger.FILLING);
+            int[] one = {frame};
+            for (int b = 0; b < blocks; b++) {
+                int first = b;
+                while (b < blocks && (blockMask >>> b & 1) != 0) {
+                    b++;
+                }
+                if (b > first) {
+                    read(page * pageSize + (long) first * BLOCK, one, first * BLOCK, (long) (b - first) * BLOCK, size);
+                }
+            }
+        } finally {
+            exit();
+        }
+    }
+
+    /**
+     * Reads {@code bytes} of the store into a run of frames, zeros for what lies past its end or {@code size}.
+     *
+     * @param skip where in the run to begin
+     */
+    private void read(long position, int[] run, int skip, long bytes, long size) throws IOException {
+        long wanted = Math.max(0, Math.min(bytes, size - position));
+        long got = 0;
+        if (wanted > 0) {
+            got = file != null
+                    ? file.readFully(position, Layout.roundUp(wanted, BLOCK), (from, n) -> vectors(run, skip + from, n))
+                    : readPages(position, run, skip, wanted);
+        }
+        for (long at = Math.min(got, wanted); at < bytes; ) {
+            long inPage = (skip + at) % pageSize;
+            long n = Math.min(pageSize - inPage, bytes - at);
+            frames.asSlice(offset(run[(int) ((skip + at) / pageSize)]) + inPage, n).fill((byte) 0);
+            at += n;
+        }
+    }
+
+    private long offset(int frame) {
+        return (long) frame * pageSize;
+    }
+
+    private int vectors(int[] run, long skip, long bytes) {
+        int n = 0;
+        for (long at = skip; at < skip + bytes; ) {
+            long inPage = at % pageSize;
+            long length = Math.min(pageSize - inPage, skip + bytes - at);
+            Libc.vector(n++, frames.address() + offset(run[(int) (at / pageSize)]) + inPage, length);
+            at += length;
+        }
+        return n;
+    }
+
+    private long readPages(long position, int[] run, long skip, long bytes) throws IOException {
+        long done = 0;
+        while (done < bytes) {
+            long inPage = (skip + done) % pageSize;
+            long length = Math.min(pageSize - inPage, bytes - done);
+            MemorySegment target = frames.asSlice(offset(run[(int) ((skip + done) / pageSize)]) + inPage, length);
+            int n = store.read(position + done, target);
+            if (n < 0) {
+                return done;
+            }
+            done += progress(n, length, "read");
+        }
+        return done;
+    }
+
+    private int progress(int n, long atMost, String call) throws IOException {
+        if (n < 1 || n > atMost) {
+            throw new IOException(call + " of store " + store.name() + " returned " + n + " for " + atMost + " bytes");
+        }
+        return n;
+    }
+
+    /** Records the checksums of the given blocks of a frame. */
+    private void sum(long page, int frame, int blockMask) {
+        int generation = ledger.generation(frame);
+        for (int b = 0; b < blocks; b++) {
+            if ((blockMask >>> b & 1) != 0) {
+                long at = offset(frame) + (long) b * BLOCK;
+                ledger.checksum(frame, b, checksum.block(frames, at, incarnation, fileId, page, b, generation));
+            }
+        }
+    }
+
+    @Override
+    public void blank(long page, int frame) {
+        enter();
+        try {
+            requireAccepted();
+            var _ = ledger.begin(frame, fileId, page);
+            frames.asSlice(offset(frame), pageSize).fill((byte) 0);
+            sum(page, frame, -1);
+            ledger.publish(frame, Ledger.DIRTY);
+            ledger.dirty(frame);
+        } finally {
+            exit();
+        }
+    }
+
+    @Override
+    public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        enter();
+        try {
+            requireAccepted();
+            int total = count * blocks;
+            long[] sums = new long[total];
+            long[] ring = new long[total];
+            // Before the write, so that a byte that changes beside the latch shows as a mismatch and not as a good
+            // block.
+            for (int i = 0; i < count; i++) {
+                int generation = ledger.require(frames[i], fileId, firstPage + i, Ledger.DIRTY, Ledger.DIRTY);
+                for (int b = 0; b < blocks; b++) {
+                    if ((blockMasks[i] >>> b & 1) != 0) {
+                        long at = offset(frames[i]) + (long) b * BLOCK;
+                        int k = i * blocks + b;
+                        sums[k] = checksum.block(this.frames, at, incarnation, fileId, firstPage + i, b, generation);
+                        if (file != null) {
+                            ring[k] = checksum.block(
+                                    this.frames, at, incarnation, fileId, firstPage * blocks + k, 0, 0);
+                        }
+                    }
+                }
+            }
+            long inStore = Math.min(total, Math.max(0, (size - firstPage * pageSize + BLOCK - 1) / BLOCK));
+            for (int k = 0; k < inStore; k++) {
+                int first = k;
+                while (k < inStore && sums[k] != 0) {
+                    k++;
+                }
+                if (k > first) {
+                    long position = firstPage * pageSize + (long) first * BLOCK;
+                    long bytes = Math.min((long) (k - first) * BLOCK, size - position);
+                    write(position, bytes, frames, first, ring);
+                }
+            }
+            step("writeBack.written");
+            for (int i = 0; i < count; i++) {
+                for (int b = 0; b < blocks; b++) {
+                    if (sums[i * blocks + b] != 0) {
+                        ledger.checksum(frames[i], b, sums[i * blocks + b]);
+                    }
+                }
+                step("writeBack.summed");
+                ledger.publish(frames[i], Ledger.WRITTEN);
+            }
+        } finally {
+            exit();
+        }
+    }
+
+    private void write(long position, long bytes, int[] run, int firstBlock, long[] ring) throws IOException {
+        if (file == null) {
+            writePages(position, bytes, run, (long) firstBlock * BLOCK);
+            return;
+        }
+        if (file.isShareable(position, bytes)) {
+            parallelWrites.acquireUninterruptibly();
+            try {
+                long stamp = file.writes.readLock();
+                try {
+                    if (file.isShareable(position, bytes)) {
+                        writeJournalled(file, position, bytes, run, firstBlock, ring, false);
+                        return;
+                    }
+                } finally {
+                    file.writes.unlockRead(stamp);
+                }
+            } finally {
+                parallelWrites.release();
+            }
+        }
+        long stamp = file.writes.writeLock();
+        try {
+            writeJournalled(file, position, bytes, run, firstBlock, ring, true);
+        } finally {
+            file.writes.unlockWrite(stamp);
+        }
+    }
+
+    private void writeJournalled(
+            FileStore file, long position, long bytes, int[] run, int firstBlock, long[] ring, boolean exclusive)
+            throws IOException {
+        long before = file.size();
+        long after = Math.max(before, position + bytes);
+        int count = (int) ((bytes + BLOCK - 1) / BLOCK);
+        if (exclusive) {
+            file.prepare(bytes, after);
+        }
+        lastWriteNanos = System.nanoTime();
+        int intent = journal.begin(position / BLOCK, count, before, after, now());
+        try {
+            file.writeFully(
+                    position,
+                    bytes,
+                    (from, n) -> vectors(run, (long) firstBlock * BLOCK + from, n),
+                    () -> journal.extend(nowOrLater()));
+        } catch (Throwable t) {
+            written(intent, false, ring, firstBlock);
+            if (exclusive) {
+                try {
+                    file.lengthMayHaveChanged();
+                } catch (IOException e) {
+                    t.addSuppressed(e);
+                }
+            }
+            throw t;
+        }
+        step("write.done");
+        written(intent, true, ring, firstBlock);
+        if (exclusive) {
+            file.reached(after);
+        }
+    }
+
+    private void written(int intent, boolean done, long[] ring, int firstBlock) {
+        lastWriteNanos = System.nanoTime();
+        journal.end(intent, done, ring, firstBlock, nowOrLater());
+    }
+
+    private void writePages(long position, long bytes, int[] run, long skip) throws IOException {
+        int intent = beginForeign();
+        try {
+            long done = 0;
+            while (done < bytes) {
+                long inPage = (skip + done) % pageSize;
+                long length = Math.min(pageSize - inPage, bytes - done);
+                MemorySegment source = frames.asSlice(offset(run[(int) ((skip + done) / pageSize)]) + inPage, length);
+                done += progress(store.write(position + done, source), length, "write");
+            }
+        } finally {
+            endForeign(intent);
+        }
+    }
+
+    /** An exact version says nothing of our own writes; a heuristic one needs to know that there were some. */
+    private int beginForeign() {
+        if (versionAtOpen.strength() != StoreVersion.Strength.HEURISTIC) {
+            return -1;
+        }
+        parallelWrites.acquireUninterruptibly();
+        lastWriteNanos = System.nanoTime();
+        return journal.begin(0, 0, 0, Long.MAX_VALUE, now());
+    }
+
+    private void endForeign(int intent) {
+        if (intent >= 0) {
+            lastWriteNanos = System.nanoTime();
+            journal.end(intent, false, null, 0, nowOrLater());
+            parallelWrites.release();
+        }
+    }
+
+    @Override
+    public void seal(long page, int frame, int blockMask) {
+        enter();
+        try {
+            var _ = ledger.require(frame, fileId, page, Ledger.DIRTY, Ledger.DIRTY);
+            sum(page, frame, blockMask);
+            ledger.publish(frame, Ledger.WRITTEN);
+        } finally {
+            exit();
+        }
+    }
+
+    @Override
+    public void force() throws IOException {
+        enter();
+        try {
+            synchronized (forceLock) {
+                if (!accepted) {
+                    store.force();
+                    forcedBeforeAccept = true;
+                    return;
+                }
+                if (file == null || versionAtOpen.strength() == StoreVersion.Strength.NONE) {
+                    store.force();
+                    return;
+                }
+                StoreVersion version;
+                long stamp = file.writes.writeLock();
+                try {
+                    version = file.version();
+                    journal.forceBegins();
+                } finally {
+                    file.writes.unlockWrite(stamp);
+                }
+                step("force.begun");
+                file.force();
+                step("force.done");
+                journal.forceEnded(version);
+            }
+        } finally {
+            exit();
+        }
+    }
+
+    @Override
+    public void truncate(long size) throws IOException {
+        enter();
+        try {
+            requireAccepted();
+            lastWriteNanos = System.nanoTime();
+            if (file == null) {
+                int intent = beginForeign();
+                try {
+                    store.truncate(size);
+                } finally {
+                    endForeign(intent);
+                }
+                return;
+            }
+            long stamp = file.writes.writeLock();
+            try {
+                long before = file.size();
+                long least = Math.min(before, size);
+                int intent = journal.begin(least / BLOCK, 0, least, Math.max(before, size), now());
+                try {
+                    file.cut(size);
+                    step("truncate.done");
+                } catch (IOException e) {
+                    try {
+                        file.lengthMayHaveChanged();
+                    } catch (IOException f) {
+                        e.addSuppressed(f);
+                    }
+                    throw e;
+                } finally {
+                    lastWriteNanos = System.nanoTime();
+                    journal.end(intent, false, null, 0, nowOrLater());
+                }
+            } finally {
+                file.writes.unlockWrite(stamp);
+            }
+        } finally {
+            exit();
+        }
+    }
+
+    private boolean isQuiet() {
+        return System.nanoTime() - lastWriteNanos > StoreGate.STAMP_LAG;
+    }
+
+    @Override
+    public void settle() throws IOException {
+        enter();
+        try {
+            if (file != null && accepted && journal.isOpen() && isQuiet()) {
+                settleNow(file, false);
+            }
+        } finally {
+            exit();
+        }
+    }
+
+    /** Takes the token unless a write is under way or was a moment ago. */
+    private void settleNow(FileStore file, boolean wait) throws IOException {
+        long stamp = wait ? file.writes.writeLock() : file.writes.tryWriteLock();
+        if (stamp == 0) {
+            return;
+        }
+        try {
+            if (isQuiet()) {
+                journal.settle(file.version(), Libc.clockOffset());
+            }
+        } finally {
+            file.writes.unlockWrite(stamp);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+        }
+        while (active.get() > 0) {
+            LockSupport.parkNanos(50_000);
+        }
+        try {
+            if (accepted && journal.isOpen()) {
+                if (file != null) {
+                    awaitQuiet();
+                    settleNow(file, true);
+                } else {
+                    journal.settle(store.version(), Libc.clockOffset());
+                }
+            }
+        } finally {
+            try {
+                store.close();
+            } finally {
+                backend.fileClosed(this);
+            }
+        }
+    }
+
+    /** A token is only worth taking once the file's times could show a later change. */
+    private void awaitQuiet() {
+        boolean interrupted = false;
+        while (!isQuiet()) {
+            LockSupport.parkNanos(1_000_000);
+            interrupted |= Thread.interrupted();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
