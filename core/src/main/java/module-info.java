@@ -1,7 +1,13 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
-/** The cache. */
+/** The cache: found by {@code io.warmcache.PageCache.open} and reached through the types of io.warmcache.api alone. */
+@org.jspecify.annotations.NullMarked
 module io.warmcache.core {
     requires io.warmcache.api;
     requires roaringbitmap;
     requires static org.jspecify;
+
+    uses io.warmcache.spi.FrameBackendProvider;
+
+    provides io.warmcache.spi.PageCacheProvider with
+            io.warmcache.core.CacheProvider;
 }

@@ -1,0 +1,88 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.spi.FrameRecord;
+import io.warmcache.spi.FrameState;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+
+/**
+ * Checks the whole structure of a cache that nobody uses at the moment: index, frames, dirty sets and ledger against
+ * each other.
+ */
+final class Assertions {
+    private Assertions() {}
+
+    /** One sentence for each thing that is wrong. */
+    static Set<String> problems(Cache cache) {
+        Set<String> problems = new TreeSet<>();
+        Map<Integer, String> holders = new HashMap<>();
+        for (CachedFile file : cache.files()) {
+            file.index.forEachLeaf(0, (first, leaf) -> {
+                for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
+                    check(cache, file, first + slot, TranslationWord.get(leaf, slot), holders, problems);
+                }
+            });
+        }
+        int free = cache.frames.freeCount();
+        if (free + holders.size() != cache.frames.frames) {
+            problems.add(cache.frames.frames + " frames, but " + free + " free and " + holders.size() + " held");
+        }
+        FrameRecord record = new FrameRecord();
+        int dirty = 0;
+        for (int frame = 0; frame < cache.frames.frames; frame++) {
+            dirty += Integer.bitCount(cache.frames.dirtyBlocks[frame]);
+            if (!holders.containsKey(frame)
+                    && cache.backend.readRecord(frame, record)
+                    && record.state != FrameState.FREE) {
+                problems.add("frame " + frame + " is held by no page, but recorded " + record.state);
+            }
+        }
+        if (dirty != cache.counters.dirtyBlocks.get()) {
+            problems.add(dirty + " dirty blocks, but " + cache.counters.dirtyBlocks.get() + " counted");
+        }
+        return problems;
+    }
+
+    private static void check(
+            Cache cache,
+            CachedFile file,
+            long page,
+            long word,
+            Map<Integer, String> holders,
+            Set<String> problems) {
+        long state = TranslationWord.state(word);
+        String what = "page " + page + " of " + file.name + " (" + TranslationWord.describe(word) + ")";
+        if (state == TranslationWord.EMPTY) {
+            return;
+        }
+        if (state != TranslationWord.RESIDENT && state != TranslationWord.UNVERIFIED) {
+            problems.add(what + " is in transition with nobody at work");
+            return;
+        }
+        int frame = TranslationWord.frame(word);
+        String other = holders.put(frame, what);
+        if (other != null) {
+            problems.add(what + " has the frame of " + other);
+        }
+        if (TranslationWord.isFlushing(word)) {
+            problems.add(what + " is being flushed with nobody at work");
+        }
+        int dirty = cache.frames.dirtyBlocks[frame];
+        if (dirty != 0 && file.sets.nextDirty(page) != page) {
+            problems.add(what + " has dirty blocks but is not in the dirty set");
+        }
+        FrameRecord record = new FrameRecord();
+        if (!cache.backend.readRecord(frame, record)) {
+            problems.add(what + " has a damaged record");
+        } else if (record.fileId != file.fileId || record.page != page) {
+            problems.add(what + " is recorded as page " + record.page + " of file " + record.fileId);
+        } else if ((dirty != 0) != (record.state == FrameState.DIRTY)) {
+            problems.add(what + " has dirty blocks " + dirty + " but is recorded " + record.state);
+        } else if (file.mismatches(frame, record, cache.frames.allBlocks & ~dirty) != 0) {
+            problems.add(what + " does not match its checksums");
+        }
+    }
+}

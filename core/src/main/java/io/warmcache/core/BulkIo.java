@@ -1,0 +1,295 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.TranslationWord.EMPTY;
+import static io.warmcache.core.TranslationWord.LOADING;
+import static io.warmcache.core.TranslationWord.RESIDENT;
+
+import io.warmcache.WritePolicy;
+import io.warmcache.core.CachedFile.Latch;
+import io.warmcache.spi.BackendFile;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Byte ranges over pages: bulk reads, bulk writes, and loading runs of pages at once. */
+final class BulkIo {
+    /** Disturbed copies of one page before it is pinned instead. */
+    private static final int OPTIMISTIC_TRIES = 16;
+
+    private final CachedFile file;
+    private final FrameTable frames;
+
+    /** Pages latched or loaded at once: a small cache must not be emptied by one call. */
+    private final int batch;
+
+    BulkIo(CachedFile file) {
+        this.file = file;
+        frames = file.frames;
+        batch = Math.max(1, Math.min(BackendFile.MAX_RUN, frames.frames / 8));
+    }
+
+    int read(long position, MemorySegment target) throws IOException {
+        if (position < 0) {
+            throw new IllegalArgumentException("position is " + position + ": it must not be negative");
+        }
+        file.backing();
+        long end = file.size;
+        long wanted = Math.min(target.byteSize(), Integer.MAX_VALUE);
+        if (wanted == 0) {
+            return 0;
+        }
+        if (position >= end) {
+            return -1;
+        }
+        int length = (int) Math.min(wanted, end - position);
+        int done = 0;
+        while (done < length) {
+            long at = position + done;
+            long page = at >>> file.pageShift;
+            int offset = (int) at & (file.pageSize - 1);
+            int chunk = Math.min(length - done, file.pageSize - offset);
+            try {
+                int pagesLeft = (int) (((position + length - 1) >>> file.pageShift) - page) + 1;
+                copyPage(page, offset, target, done, chunk, pagesLeft);
+            } catch (IndexOutOfBoundsException e) {
+                if (page < file.pages()) {
+                    throw e;
+                }
+                return done == 0 ? -1 : done; // cut off meanwhile
+            }
+            done += chunk;
+        }
+        return done;
+    }
+
+    private void copyPage(long page, int offset, MemorySegment target, long at, int length, int pagesLeft)
+            throws IOException {
+        boolean missed = false;
+        long deadline = 0;
+        for (int tries = 0; tries < OPTIMISTIC_TRIES; ) {
+            long[] leaf = file.index.leafOrCreate(page);
+            int slot = RadixIndex.slot(page);
+            long now = file.epoch.get();
+            long word = TranslationWord.acquire(leaf, slot);
+            if (TranslationWord.isResident(word)) {
+                CachedFile.touch(leaf, slot, word);
+                long from = ((long) TranslationWord.frame(word) << file.pageShift) + offset;
+                try {
+                    MemorySegment.copy(file.cache.memory, from, target, at, length);
+                } catch (IllegalStateException e) {
+                    file.backing(); // the frames' memory ends with the cache: say so
+                    throw e;
+                }
+                if (file.stillValid(leaf, slot, word, now)) {
+                    if (!missed) {
+                        file.counters.hits.increment();
+                    }
+                    return;
+                }
+                tries++;
+            } else {
+                if (deadline == 0) {
+                    deadline = file.deadline();
+                }
+                missed |= loadRun(leaf, page, word, pagesLeft, deadline);
+            }
+        }
+        try (SharedPin pin = file.pin(page)) {
+            MemorySegment.copy(pin.segment(), offset, target, at, length);
+        }
+    }
+
+    /**
+     * Loads a page that is not resident, and with it as many of the following, up to {@code count}, as can be had at
+     * once.
+     *
+     * @return whether the first page was read from the store
+     */
+    boolean loadRun(long[] leaf, long first, long word, int count, long deadline) throws IOException {
+        int slot = RadixIndex.slot(first);
+        int most = Math.min(count, batch);
+        if (most == 1 || TranslationWord.state(word) != EMPTY) {
+            file.backing();
+            file.checkPage(first, file.pages());
+            return file.settle(leaf, slot, first, word, deadline);
+        }
+        if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
+            return false;
+        }
+        BackendFile backing = file.admit(leaf, slot, first, word, deadline, file.pages());
+        if (backing == null) {
+            return false;
+        }
+        long[][] leaves = new long[most][];
+        long[] words = new long[most];
+        int[] run = new int[most];
+        Arrays.fill(run, -1);
+        leaves[0] = leaf;
+        words[0] = word;
+        int owned = 1;
+        try {
+            run[0] = file.takeFrame(first, deadline);
+            while (owned < most && ownNext(first + owned, leaves, words, run, owned)) {
+                owned++;
+            }
+            backing.fill(first, run, owned, file.size, file.sets.unforcedMask(first, owned));
+        } catch (Throwable t) {
+            for (int i = 0; i < owned; i++) {
+                file.giveUp(leaves[i], RadixIndex.slot(first + i), first + i, words[i], run[i]);
+            }
+            throw t;
+        }
+        file.counters.misses.add(owned);
+        file.counters.bytesRead.add((long) owned << file.pageShift);
+        for (int i = 0; i < owned; i++) {
+            long page = first + i;
+            frames.assign(run[i], file, leaves[i], page);
+            file.publish(leaves[i], RadixIndex.slot(page), page, TranslationWord.of(words[i], RESIDENT, run[i]));
+        }
+        return true;
+    }
+
+    /** Owns a further page of a run and takes a frame for it, if both can be had at once. */
+    private boolean ownNext(long page, long[][] leaves, long[] words, int[] run, int i) {
+        if (page >= file.pages() || page >= file.truncatingFrom) {
+            return false;
+        }
+        long[] leaf = file.index.leafOrCreate(page);
+        int slot = RadixIndex.slot(page);
+        long word = TranslationWord.acquire(leaf, slot);
+        if (TranslationWord.state(word) != EMPTY
+                || !TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
+            return false;
+        }
+        int frame = -1;
+        if (page < file.pages() && page < file.truncatingFrom) {
+            frame = frames.tryTake(CachedFile.keyHash(file.fileId, page));
+        }
+        if (frame < 0) {
+            TranslationWord.set(leaf, slot, word);
+            file.waiters.wake(page);
+            return false;
+        }
+        leaves[i] = leaf;
+        words[i] = word;
+        run[i] = frame;
+        return true;
+    }
+
+    void prefetch(long first, int count) throws IOException {
+        long end = Math.min(first + count, file.pages());
+        for (long page = first; page < end; ) {
+            long[] leaf = file.index.leafOrCreate(page);
+            long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
+            if (TranslationWord.state(word) == EMPTY) {
+                loadRun(leaf, page, word, (int) Math.min(end - page, batch), file.deadline());
+            }
+            page++;
+        }
+    }
+
+    void write(long position, MemorySegment source) throws IOException {
+        long length = source.byteSize();
+        long limit = RadixIndex.MAX_PAGES << file.pageShift;
+        if (position < 0 || position > limit - length) {
+            throw new IllegalArgumentException("position is " + position + " and length " + length
+                    + ": the end must be from 0 to " + limit);
+        }
+        file.checkWritable();
+        BackendFile backing = file.backing();
+        boolean extending = false;
+        long deadline = file.deadline();
+        try {
+            for (long done = 0; done < length; ) {
+                if (!extending && position + length > file.size) {
+                    file.acquireExtension(deadline);
+                    extending = true;
+                    if (position > file.size) {
+                        file.truncation.extend(backing, position);
+                    }
+                }
+                done += writeBatch(backing, position + done, source, done, extending, deadline);
+                deadline = file.deadline();
+            }
+        } finally {
+            if (extending) {
+                file.extension.release();
+            }
+        }
+    }
+
+    /** Returns the bytes written; 0 if the extension permit turned out to be needed. */
+    private long writeBatch(
+            BackendFile backing, long position, MemorySegment source, long from, boolean extending, long deadline)
+            throws IOException {
+        List<ExclusivePin> pins = new ArrayList<>(batch);
+        long first = position >>> file.pageShift;
+        long length = source.byteSize() - from;
+        long done = 0;
+        boolean published = false;
+        try {
+            while (pins.size() < batch && done < length) {
+                long page = first + pins.size();
+                int offset = (int) (position + done) & (file.pageSize - 1);
+                int chunk = (int) Math.min(length - done, file.pageSize - offset);
+                boolean toEnd = extending && position + done + chunk >= file.size;
+                boolean whole = offset == 0 && (chunk == file.pageSize || toEnd);
+                Latch how = whole ? Latch.BLANK : Latch.READ;
+                ExclusivePin pin = file.latch(page, how, extending, pins.isEmpty(), deadline);
+                if (pin == null) {
+                    break;
+                }
+                if (!extending && position + done + chunk > file.size) {
+                    pin.unlatchUnchanged(); // the file was cut meanwhile: the permit comes before the latch
+                    break;
+                }
+                pins.add(pin);
+                pin.dirtyOverwritten(offset, chunk);
+                MemorySegment.copy(
+                        source, from + done, file.cache.memory, ((long) pin.frame << file.pageShift) + offset, chunk);
+                done += chunk;
+            }
+            if (!pins.isEmpty()) {
+                publish(backing, first, pins);
+            }
+            published = true;
+            return done;
+        } finally {
+            if (!published) {
+                for (ExclusivePin pin : pins) {
+                    pin.endUnpublished();
+                }
+            }
+        }
+    }
+
+    private void publish(BackendFile backing, long first, List<ExclusivePin> pins) throws IOException {
+        long size = pins.getLast().sizeAfter();
+        boolean through = file.options.policy() == WritePolicy.WRITE_THROUGH;
+        if (through) {
+            int[] run = new int[pins.size()];
+            int[] masks = new int[pins.size()];
+            for (int i = 0; i < run.length; i++) {
+                run[i] = pins.get(i).frame;
+                masks[i] = frames.dirtyBlocks[run[i]];
+            }
+            try {
+                backing.writeBack(first, run, masks, run.length, size);
+            } catch (Throwable t) {
+                file.writeFailed(t);
+                throw t;
+            }
+        }
+        for (ExclusivePin pin : pins) {
+            if (through) {
+                pin.writtenThrough(size);
+            } else {
+                pin.writeLater(size);
+            }
+            pin.done();
+        }
+    }
+}

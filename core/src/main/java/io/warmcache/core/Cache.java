@@ -1,0 +1,610 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.BackingStore;
+import io.warmcache.CacheClosedException;
+import io.warmcache.CacheConfig;
+import io.warmcache.CacheException;
+import io.warmcache.CacheStats;
+import io.warmcache.Health;
+import io.warmcache.LatchTimeoutException;
+import io.warmcache.MapOptions;
+import io.warmcache.PageCache;
+import io.warmcache.PagedFile;
+import io.warmcache.RecoveryReport;
+import io.warmcache.StoreId;
+import io.warmcache.spi.BackendConfig;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.BlockChecksum;
+import io.warmcache.spi.FrameBackend;
+import io.warmcache.spi.FrameBackendProvider;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/** One open cache: its files, their mapping and unmapping, and its end. */
+final class Cache implements PageCache {
+    private static final System.Logger LOG = System.getLogger("io.warmcache");
+
+    /** Bits of the version counted before it wraps; tests set fewer. */
+    static final int VERSION_BITS = TranslationWord.VERSION_BITS;
+
+    final CacheConfig config;
+    final FrameBackend backend;
+    final MemorySegment memory;
+    final BlockChecksum checksum;
+    final long incarnation;
+    final long latchTimeoutNanos;
+    final Counters counters = new Counters();
+    final LatchWaiters waiters = new LatchWaiters();
+    final WrapEpoch epoch;
+    final FrameTable frames;
+    final Recovery recovery;
+    final Maintenance maintenance;
+
+    /** Every file that has frames or is mapped, by the ledger's number. */
+    final Map<Long, CachedFile> files = new ConcurrentHashMap<>();
+
+    /** Set when the cache begins to close; looked at after counting a pin. */
+    volatile boolean closing;
+
+    /** Guards {@link #mapped}, {@link CachedFile#mappings}, and mapping and unmapping as a whole. */
+    private final ReentrantLock mapLock = new ReentrantLock();
+
+    private final Map<StoreId, CachedFile> mapped = new HashMap<>();
+
+    /** Pins and where they were taken, with debugging on. */
+    private final Map<Object, Throwable> pinSites = new ConcurrentHashMap<>();
+
+    private final ReentrantLock closeLock = new ReentrantLock();
+    private final Condition pinsChanged = closeLock.newCondition();
+
+    /** Closed as far as pins allowed; guarded by {@link #closeLock}. */
+    private boolean closeBegun;
+
+    private boolean detached;
+    private boolean dropMemory;
+
+    private Cache(CacheConfig config, FrameBackend backend, int versionBits) {
+        this.config = config;
+        this.backend = backend;
+        memory = backend.memory();
+        checksum = backend.checksum();
+        incarnation = backend.incarnation();
+        long nanos;
+        try {
+            nanos = config.latchTimeout().toNanos();
+        } catch (ArithmeticException e) {
+            nanos = Long.MAX_VALUE / 4;
+        }
+        latchTimeoutNanos = Math.min(nanos, Long.MAX_VALUE / 4);
+        epoch = new WrapEpoch(versionBits);
+        frames = new FrameTable(backend, counters, epoch, waiters);
+        recovery = new Recovery(this);
+        maintenance = new Maintenance(this);
+    }
+
+    static Cache open(CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig)
+            throws IOException {
+        return open(config, provider, backendConfig, VERSION_BITS);
+    }
+
+    /**
+     * As {@link #open(CacheConfig, FrameBackendProvider, BackendConfig)}, for tests that want versions to wrap soon.
+     */
+    static Cache open(
+            CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig, int versionBits)
+            throws IOException {
+        long openedAt = System.nanoTime();
+        FrameBackend backend = provider.attach(backendConfig);
+        try {
+            Cache cache = new Cache(config, backend, versionBits);
+            cache.recovery.attach(openedAt);
+            cache.maintenance.start();
+            LOG.log(System.Logger.Level.DEBUG, () -> "opened \"" + config.name() + "\": " + cache.recovery());
+            return cache;
+        } catch (Throwable t) {
+            try {
+                backend.close();
+            } catch (IOException e) {
+                t.addSuppressed(e);
+            }
+            throw t;
+        }
+    }
+
+    @Override
+    public CacheConfig config() {
+        return config;
+    }
+
+    /** The file of a ledger number, made if there is none. */
+    CachedFile fileOf(long fileId) {
+        return files.computeIfAbsent(fileId, id -> new CachedFile(this, id));
+    }
+
+    // ---- map and unmap
+    // -----------------------------------------------------------------------------------------------
+
+    @Override
+    public PagedFile map(Path path, MapOptions options) throws IOException {
+        mapLock.lock();
+        try {
+            checkOpen();
+            CachedFile shared = mapped.get(backend.identify(path, options));
+            return shared != null ? share(shared) : mapNew(backend.openStore(path, options), options);
+        } finally {
+            mapLock.unlock();
+        }
+    }
+
+    @Override
+    @SuppressWarnings("ReferenceEquality") // the very object that is mapped already must not be closed
+    public PagedFile map(BackingStore store, MapOptions options) throws IOException {
+        mapLock.lock();
+        try {
+            checkOpen();
+            CachedFile shared = mapped.get(store.id());
+            if (shared != null) {
+                BackendFile open = shared.backing;
+                if (open == null || open.store() != store) {
+                    store.close();
+                }
+                return share(shared);
+            }
+            return mapNew(store, options);
+        } finally {
+            mapLock.unlock();
+        }
+    }
+
+    private void checkOpen() {
+        if (closing) {
+            throw new CacheClosedException("the cache is closed");
+        }
+    }
+
+    private static MappedFile share(CachedFile file) {
+        file.mappings++;
+        return new MappedFile(file);
+    }
+
+    private MappedFile mapNew(BackingStore store, MapOptions options) throws IOException {
+        BackendFile backing;
+        try {
+            backing = backend.openFile(store, this::forget);
+        } catch (Throwable t) {
+            closeQuietly(store::close, t);
+            throw t;
+        }
+        CachedFile file = fileOf(backing.fileId());
+        try {
+            file.name = store.name();
+            file.poison = null;
+            file.degraded = null;
+            recovery.passGates(file, backing, options);
+        } catch (Throwable t) {
+            closeQuietly(backing::close, t);
+            throw t;
+        }
+        file.options = options;
+        file.backing = backing;
+        file.open = true;
+        mapped.put(store.id(), file);
+        return share(file);
+    }
+
+    /** Releases all frames of a file that is not mapped, whose number the ledger is about to forget. */
+    private void forget(long fileId) {
+        CachedFile file = files.remove(fileId);
+        if (file != null) {
+            try {
+                recovery.forget(file);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
+
+    /** Something to close whatever else has failed. */
+    private interface Closing {
+        void close() throws IOException;
+    }
+
+    private static void closeQuietly(Closing closing, Throwable cause) {
+        try {
+            closing.close();
+        } catch (IOException e) {
+            cause.addSuppressed(e);
+        }
+    }
+
+    void unmap(MappedFile mapping, CachedFile file) throws IOException {
+        mapLock.lock();
+        try {
+            if (mapping.closed) {
+                return;
+            }
+            if (file.mappings == 1) {
+                closeFile(file);
+            }
+            mapping.closed = true;
+            file.mappings--;
+        } finally {
+            mapLock.unlock();
+        }
+    }
+
+    /**
+     * C1 to C4, with the map lock held.
+     *
+     * @throws CacheException if pages stay held: nothing has changed then
+     */
+    private void closeFile(CachedFile file) throws IOException {
+        BackendFile backing = file.backing;
+        if (backing == null) {
+            return;
+        }
+        long deadline = file.deadline();
+        lockUsage(file, deadline);
+        try {
+            boolean poisoned = file.poison != null;
+            try {
+                if (!poisoned) {
+                    file.writeBack.flush(backing, 0);
+                }
+                file.open = false;
+                awaitReleased(file, deadline);
+                if (!poisoned) {
+                    // Writers that were under way when the file stopped admitting new ones.
+                    file.writeBack.flush(backing, 0);
+                    awaitReleased(file, deadline);
+                }
+            } catch (Throwable t) {
+                file.open = true;
+                throw t;
+            }
+            recovery.park(file);
+            if (poisoned) {
+                recovery.forget(file);
+            }
+            file.sets.clear();
+            file.backing = null;
+            mapped.remove(backing.store().id());
+            backing.close();
+        } finally {
+            file.usage.writeLock().unlock();
+        }
+    }
+
+    private static void lockUsage(CachedFile file, long deadline) {
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try {
+                    if (file.usage.writeLock().tryLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+                        return;
+                    }
+                    throw new LatchTimeoutException(
+                            file.name + " stayed in use by a flush, force or truncate for longer than latchTimeout");
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    /** C2. Waits for short latches; pins are somebody's to close. */
+    private void awaitReleased(CachedFile file, long deadline) {
+        int held = Recovery.held(file);
+        while (held > 0) {
+            if (System.nanoTime() - deadline >= 0) {
+                throw new CacheException(held + " pages of " + file.name
+                        + " are still pinned or latched: close their pins, then close the file" + describeSites());
+            }
+            frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
+            held = Recovery.held(file);
+        }
+    }
+
+    // ---- background
+    // --------------------------------------------------------------------------------------------------
+
+    /**
+     * Writes some dirty pages of any file, for a thread that found no frame to evict. Returns whether any was
+     * written.
+     */
+    boolean writeBackSome() {
+        for (CachedFile file : files.values()) {
+            try {
+                if (file.backing != null && file.writeBack.writeSome()) {
+                    return true;
+                }
+            } catch (IOException | RuntimeException e) {
+                LOG.log(System.Logger.Level.WARNING, () -> "write-back of " + file.name + " failed", e);
+            }
+        }
+        return false;
+    }
+
+    void prefetch(CachedFile file, long first, int count) {
+        maintenance.prefetch(() -> {
+            file.usage.readLock().lock();
+            try {
+                if (file.open) {
+                    file.bulkIo.prefetch(first, count);
+                }
+            } finally {
+                file.usage.readLock().unlock();
+            }
+        });
+    }
+
+    Collection<CachedFile> files() {
+        return files.values();
+    }
+
+    // ---- pins
+    // --------------------------------------------------------------------------------------------------------
+
+    void pinTaken(Object pin) {
+        if (config.debug()) {
+            pinSites.put(pin, new Throwable("pinned here"));
+        }
+    }
+
+    void pinGone(Object pin) {
+        if (config.debug()) {
+            pinSites.remove(pin);
+        }
+    }
+
+    private String describeSites() {
+        if (pinSites.isEmpty()) {
+            return config.debug() ? "" : " (open the cache with debug to see where they were taken)";
+        }
+        StringBuilder text = new StringBuilder();
+        for (Throwable site : pinSites.values()) {
+            text.append("\n  pinned at");
+            StackTraceElement[] trace = site.getStackTrace();
+            for (int i = 0, shown = 0; i < trace.length && shown < 6; i++) {
+                if (!trace[i].getClassName().startsWith("io.warmcache.core.")) {
+                    text.append("\n    ").append(trace[i]);
+                    shown++;
+                }
+            }
+        }
+        return text.toString();
+    }
+
+    /** Called on every unpin while the cache is closing. */
+    void pinReleased() {
+        closeLock.lock();
+        try {
+            pinsChanged.signalAll();
+            if (closeBegun && !detached && heldPages() == 0) {
+                try {
+                    finishClose(new ArrayList<>());
+                } catch (IOException | RuntimeException e) {
+                    LOG.log(System.Logger.Level.ERROR, "closing after the last unpin failed", e);
+                }
+            }
+        } finally {
+            closeLock.unlock();
+        }
+    }
+
+    private int heldPages() {
+        int held = 0;
+        for (CachedFile file : files.values()) {
+            held += Recovery.held(file);
+        }
+        return held;
+    }
+
+    // ---- observing
+    // ---------------------------------------------------------------------------------------------------
+
+    @Override
+    public RecoveryReport recovery() {
+        return recovery.report();
+    }
+
+    @Override
+    public CacheStats stats() {
+        int free = frames.freeCount();
+        int dirtyPages = 0;
+        for (CachedFile file : files.values()) {
+            dirtyPages += file.sets.dirtyCount();
+        }
+        return new CacheStats(
+                counters.hits.sum(),
+                counters.misses.sum(),
+                counters.evictions.sum(),
+                counters.pagesWritten.sum(),
+                counters.blocksWritten.sum(),
+                counters.bytesRead.sum(),
+                counters.bytesWritten.sum(),
+                counters.forces.sum(),
+                counters.validated.sum(),
+                counters.validationFailures.sum(),
+                counters.writeFailures.sum(),
+                frames.frames - free,
+                free,
+                dirtyPages,
+                counters.dirtyBlocks.get());
+    }
+
+    @Override
+    public Health health() {
+        List<String> problems = new ArrayList<>();
+        if (closing) {
+            problems.add("the cache is closed");
+        }
+        String background = maintenance.failure();
+        if (background != null) {
+            problems.add(background);
+        }
+        for (CachedFile file : files.values()) {
+            Throwable poison = file.poison;
+            Throwable degraded = file.degraded;
+            if (poison != null) {
+                problems.add(file.name + " is poisoned since a force failed (" + poison.getMessage()
+                        + "): close it, check the store, and map it again");
+            } else if (degraded != null) {
+                problems.add(file.name + " could not be written (" + degraded.getMessage()
+                        + "): mend the store; what is dirty is kept and written again");
+            }
+        }
+        return new Health(problems.isEmpty(), problems);
+    }
+
+    // ---- end
+    // ---------------------------------------------------------------------------------------------------------
+
+    @Override
+    public void flush() throws IOException {
+        checkOpen();
+        IOException failure = null;
+        for (CachedFile file : files.values()) {
+            try {
+                if (file.open) {
+                    file.writeBack.flush();
+                }
+            } catch (CacheClosedException e) {
+                LOG.log(System.Logger.Level.TRACE, "closed by its user meanwhile, and flushed by that", e);
+            } catch (IOException e) {
+                if (failure == null) {
+                    failure = e;
+                } else {
+                    failure.addSuppressed(e);
+                }
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    @Override
+    public void close(Duration grace) throws IOException {
+        close(grace, false);
+    }
+
+    @Override
+    public void drop() throws IOException {
+        close(Duration.ofSeconds(10), true);
+    }
+
+    private void close(Duration grace, boolean drop) throws IOException {
+        closeLock.lock();
+        try {
+            if (closeBegun) {
+                return;
+            }
+            dropMemory = drop;
+            closing = true;
+            int held = awaitPins(grace);
+            closeBegun = true;
+            maintenance.stop();
+            List<Throwable> failures = new ArrayList<>();
+            if (held == 0) {
+                finishClose(failures);
+            } else {
+                throw new CacheException(held + " pages are still pinned after the grace of " + grace
+                        + ": the memory stays mapped and owned until their pins are closed" + describeSites());
+            }
+        } finally {
+            closeLock.unlock();
+        }
+    }
+
+    /** Waits for pins and latches; returns how many pages are held at the end of the grace. */
+    private int awaitPins(Duration grace) {
+        long deadline = System.nanoTime() + Math.min(grace.toNanos(), Long.MAX_VALUE / 4);
+        boolean interrupted = false;
+        int held = heldPages();
+        while (held > 0 && System.nanoTime() - deadline < 0) {
+            try {
+                // Latches that are no pins are released without a signal, so look again now and then.
+                pinsChanged.await(1, TimeUnit.MILLISECONDS);
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+            held = heldPages();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        return held;
+    }
+
+    /** With nothing held: closes every file, saves the hints, and gives the memory back. */
+    private void finishClose(List<Throwable> failures) throws IOException {
+        detached = true;
+        mapLock.lock();
+        try {
+            for (CachedFile file : List.copyOf(mapped.values())) {
+                try {
+                    closeFile(file);
+                } catch (IOException | RuntimeException e) {
+                    failures.add(e);
+                    abandon(file, e);
+                }
+                file.mappings = 0;
+            }
+        } finally {
+            mapLock.unlock();
+        }
+        try {
+            if (dropMemory) {
+                backend.drop();
+            } else {
+                frames.saveHints(0, frames.frames);
+                backend.close();
+            }
+        } catch (IOException | RuntimeException e) {
+            failures.add(e);
+        }
+        if (!failures.isEmpty()) {
+            IOException failure = new IOException("closing the cache \"" + config.name() + "\": "
+                    + failures.get(0).getMessage(), failures.get(0));
+            for (Throwable other : failures.subList(1, failures.size())) {
+                failure.addSuppressed(other);
+            }
+            throw failure;
+        }
+    }
+
+    /** A file that would not take its dirty pages: they end with the process, and their records say DIRTY. */
+    private void abandon(CachedFile file, Throwable cause) {
+        file.open = false;
+        BackendFile backing = file.backing;
+        file.backing = null;
+        if (backing != null) {
+            mapped.remove(backing.store().id());
+            closeQuietly(backing::close, cause);
+        }
+    }
+
+    /** For tests: every invariant of the heap's structures against each other and the ledger. */
+    Set<String> problems() {
+        return Assertions.problems(this);
+    }
+}

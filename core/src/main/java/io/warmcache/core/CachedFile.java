@@ -1,0 +1,655 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.TranslationWord.DETACHED;
+import static io.warmcache.core.TranslationWord.EMPTY;
+import static io.warmcache.core.TranslationWord.EXCLUSIVE;
+import static io.warmcache.core.TranslationWord.FLUSH;
+import static io.warmcache.core.TranslationWord.LOADING;
+import static io.warmcache.core.TranslationWord.ONE_PIN;
+import static io.warmcache.core.TranslationWord.PIN_MASK;
+import static io.warmcache.core.TranslationWord.RESIDENT;
+import static io.warmcache.core.TranslationWord.UNVERIFIED;
+
+import io.warmcache.CacheClosedException;
+import io.warmcache.CacheException;
+import io.warmcache.CacheFullException;
+import io.warmcache.DropReason;
+import io.warmcache.FilePoisonedException;
+import io.warmcache.LatchTimeoutException;
+import io.warmcache.MapOptions;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.FrameBackend;
+import io.warmcache.spi.FrameRecord;
+import io.warmcache.spi.FrameState;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.invoke.VarHandle;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One file of the ledger: its index and the protocols of {@code docs/internals.md} that work on single pages (fault,
+ * verification, latching). {@link WriteBack}, {@link Truncation} and {@link BulkIo} work on runs of them. Exists from
+ * attach on for every file that has frames, mapped or not; shared by all mappings of the file.
+ */
+final class CachedFile {
+    final Cache cache;
+    final long fileId;
+    final RadixIndex index = new RadixIndex();
+    final FrameTable frames;
+    final FrameBackend backend;
+    final LatchWaiters waiters;
+    final WrapEpoch epoch;
+    final Counters counters;
+    final int pageSize;
+    final int pageShift;
+    final PageSets sets = new PageSets();
+    final WriteBack writeBack;
+    final Truncation truncation;
+    final BulkIo bulkIo;
+
+    /** Held by whoever may change the file's length. Not a lock, since a pin may be closed by another thread. */
+    final Semaphore extension = new Semaphore(1, true);
+
+    /** First page that a truncate under way takes; loads and latches from there on wait. */
+    volatile long truncatingFrom = Long.MAX_VALUE;
+
+    /** Length in bytes. */
+    volatile long size;
+
+    /** Null while the file is not mapped; still there while a last mapping is being closed. */
+    volatile @Nullable BackendFile backing;
+
+    /** Whether new accesses are admitted; looked at after owning a word. */
+    volatile boolean open;
+
+    /** Held shared by whoever uses {@link #backing} without owning a word of the file, exclusively to close it. */
+    final ReentrantReadWriteLock usage = new ReentrantReadWriteLock();
+
+    /** Why the file can no longer be used until it is closed. */
+    volatile @Nullable Throwable poison;
+
+    /** The last failure of a write, for {@code health()}; null after a success. */
+    volatile @Nullable Throwable degraded;
+
+    /** Guarded by the cache's map lock. */
+    int mappings;
+
+    /** Set before {@link #open}. */
+    MapOptions options = MapOptions.DEFAULT;
+
+    volatile String name;
+
+    CachedFile(Cache cache, long fileId) {
+        this.cache = cache;
+        this.fileId = fileId;
+        frames = cache.frames;
+        backend = cache.backend;
+        waiters = cache.waiters;
+        epoch = cache.epoch;
+        counters = cache.counters;
+        pageSize = frames.pageSize;
+        pageShift = frames.pageShift;
+        name = "file " + fileId;
+        writeBack = new WriteBack(this);
+        truncation = new Truncation(this);
+        bulkIo = new BulkIo(this);
+    }
+
+    static long keyHash(long fileId, long page) {
+        long hash = (fileId * 0x9E3779B97F4A7C15L) ^ (page * 0xC2B2AE3D27D4EB4FL);
+        hash = (hash ^ (hash >>> 32)) * 0xD6E8FEB86659FD93L;
+        return hash ^ (hash >>> 32);
+    }
+
+    long deadline() {
+        return System.nanoTime() + cache.latchTimeoutNanos;
+    }
+
+    long pages() {
+        return (size + pageSize - 1) >>> pageShift;
+    }
+
+    /** The open ledger entry; says why there is none. */
+    BackendFile backing() {
+        Throwable cause = poison;
+        if (cause != null) {
+            throw new FilePoisonedException(
+                    name + " is poisoned: a force failed after pages it may have lost were evicted. Close the file,"
+                            + " check the store, and map it again",
+                    cause);
+        }
+        BackendFile file = backing;
+        if (file == null || !open || cache.closing) {
+            throw new CacheClosedException(cache.closing ? "the cache is closed" : name + " is closed");
+        }
+        return file;
+    }
+
+    void checkWritable() {
+        if (options.readOnly()) {
+            throw new CacheException(name + " is mapped read-only: map it with readOnly = false to write");
+        }
+    }
+
+    void checkPage(long page, long bound) {
+        if (page < 0 || page >= bound) {
+            throw new IndexOutOfBoundsException(
+                    "page " + page + " of " + name + ", which has " + pages() + " pages");
+        }
+    }
+
+    // ---- reading -------------------------------------------------------------------------------------------------
+
+    /** The stamp of a page after making it resident. */
+    long faultStamp(long page) {
+        long deadline = deadline();
+        while (true) {
+            backing();
+            checkPage(page, pages());
+            long[] leaf = index.leafOrCreate(page);
+            int slot = RadixIndex.slot(page);
+            long now = epoch.get();
+            long word = TranslationWord.acquire(leaf, slot);
+            if (TranslationWord.isResident(word)) {
+                return TranslationWord.stamp(word, now);
+            }
+            settle(leaf, slot, page, word, deadline);
+        }
+    }
+
+    /** R4 to R6. */
+    boolean stillValid(long[] leaf, int slot, long word, long epochThen) {
+        VarHandle.acquireFence();
+        long now = TranslationWord.acquire(leaf, slot);
+        return ((word ^ now) & TranslationWord.STAMP_MASK) == 0 && epoch.get() == epochThen;
+    }
+
+    /** Counts a use of a resident page, up to the limit. A lost race loses the count alone. */
+    static void touch(long[] leaf, int slot, long word) {
+        if ((word & TranslationWord.USE_MASK) != TranslationWord.USE_MASK) {
+            TranslationWord.cas(leaf, slot, word, word + TranslationWord.ONE_USE);
+        }
+    }
+
+    SharedPin pin(long page) {
+        long deadline = deadline();
+        boolean missed = false;
+        while (true) {
+            backing();
+            checkPage(page, pages());
+            long[] leaf = index.leafOrCreate(page);
+            int slot = RadixIndex.slot(page);
+            long word = TranslationWord.acquire(leaf, slot);
+            if (!TranslationWord.isResident(word)) {
+                missed |= settle(leaf, slot, page, word, deadline);
+            } else if (tryPin(leaf, slot, page, word)) {
+                if (!missed) {
+                    counters.hits.increment();
+                }
+                SharedPin pin = new SharedPin(this, leaf, slot, page, TranslationWord.frame(word));
+                cache.pinTaken(pin);
+                return pin;
+            }
+        }
+    }
+
+    /** Counts one more pin on a resident word; false if it changed meanwhile or the cache is being closed. */
+    boolean tryPin(long[] leaf, int slot, long page, long word) {
+        if ((word & PIN_MASK) == PIN_MASK) {
+            throw new CacheException("a page of " + name + " has " + TranslationWord.MAX_PINS
+                    + " pins, which is the limit: close pins sooner");
+        }
+        long pinned = word + ONE_PIN;
+        if (TranslationWord.uses(word) < TranslationWord.MAX_USE) {
+            pinned += TranslationWord.ONE_USE;
+        }
+        if (!TranslationWord.cas(leaf, slot, word, pinned)) {
+            return false;
+        }
+        if (cache.closing) {
+            unpin(leaf, slot, TranslationWord.frame(word), page);
+            return false;
+        }
+        return true;
+    }
+
+    /** Gives one pin back. The last one of a detached page frees its frame. */
+    void unpin(long[] leaf, int slot, int frame, long page) {
+        while (true) {
+            long word = TranslationWord.acquire(leaf, slot);
+            boolean last = TranslationWord.pins(word) == 1;
+            if (last && TranslationWord.state(word) == DETACHED) {
+                // Owned as LOADING while the frame goes back, so that nobody loads the page before.
+                long owned = TranslationWord.of(word, LOADING, frame);
+                if (TranslationWord.cas(leaf, slot, word, owned)) {
+                    frames.giveBack(frame);
+                    TranslationWord.set(leaf, slot, epoch.nextVersion(TranslationWord.of(word, EMPTY, 0)));
+                    break;
+                }
+            } else if (TranslationWord.cas(leaf, slot, word, word - ONE_PIN)) {
+                break;
+            }
+        }
+        waiters.wake(page);
+        if (cache.closing) {
+            cache.pinReleased();
+        }
+    }
+
+    /**
+     * Brings a page that is not resident nearer to it: loads or verifies it, or waits for whoever owns its word.
+     *
+     * @return whether the page was read from the store
+     */
+    boolean settle(long[] leaf, int slot, long page, long word, long deadline) {
+        long state = TranslationWord.state(word);
+        if (state == EMPTY || state == UNVERIFIED) {
+            try {
+                return load(leaf, slot, page, word, deadline);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e.getMessage(), e);
+            }
+        }
+        if (state == TranslationWord.DEAD) {
+            Thread.onSpinWait(); // the leaf is being unlinked: look the page up again from the root
+        } else {
+            waiters.await(leaf, slot, page, word, deadline);
+        }
+        return false;
+    }
+
+    // ---- fault (F1 to F5, V1 to V4) --------------------------------------------------------------------------------
+
+    /**
+     * Loads an EMPTY or verifies an UNVERIFIED page and publishes it.
+     *
+     * @return whether it was read from the store; false also if the word changed before it could be owned
+     */
+    boolean load(long[] leaf, int slot, long page, long word, long deadline) throws IOException {
+        long owned = TranslationWord.of(word, LOADING, TranslationWord.frame(word));
+        if (!TranslationWord.cas(leaf, slot, word, owned)) {
+            return false;
+        }
+        BackendFile file = admit(leaf, slot, page, word, deadline, pages());
+        if (file == null) {
+            return false;
+        }
+        boolean found = TranslationWord.state(word) == UNVERIFIED;
+        int frame = found ? TranslationWord.frame(word) : -1;
+        try {
+            if (found) {
+                if (verifySurvivor(frame, page)) {
+                    publish(leaf, slot, page, TranslationWord.withState(word, RESIDENT));
+                    return false;
+                }
+                backend.release(frame);
+            } else {
+                frame = takeFrame(page, deadline);
+            }
+            file.fill(page, new int[] {frame}, 1, size, sets.unforcedMask(page, 1));
+            frames.assign(frame, this, leaf, page);
+            counters.misses.increment();
+            counters.bytesRead.add(pageSize);
+            publish(leaf, slot, page, TranslationWord.of(word, RESIDENT, frame));
+            return true;
+        } catch (Throwable t) {
+            giveUp(leaf, slot, page, word, frame);
+            throw t;
+        }
+    }
+
+    /**
+     * F2, for a word just owned: whether the page may be loaded or latched now. If not, puts {@code word} back as it
+     * was, and waits for the truncate that is in the way.
+     *
+     * @return the open ledger entry, or null if the caller must start again
+     */
+    @Nullable BackendFile admit(long[] leaf, int slot, long page, long word, long deadline, long bound) {
+        BackendFile file = null;
+        boolean truncating = page >= truncatingFrom;
+        try {
+            if (!truncating) {
+                file = backing();
+                checkPage(page, bound);
+                return file;
+            }
+        } catch (Throwable t) {
+            file = null;
+            TranslationWord.set(leaf, slot, word);
+            waiters.wake(page);
+            throw t;
+        }
+        TranslationWord.set(leaf, slot, word);
+        waiters.wake(page);
+        truncation.await(deadline);
+        return null;
+    }
+
+    /** Publishes a word with the next version. The frame's owner must have been assigned before. */
+    void publish(long[] leaf, int slot, long page, long word) {
+        TranslationWord.set(leaf, slot, epoch.nextVersion(word));
+        waiters.wake(page);
+    }
+
+    /** Ends an owned word whose frame, if there is one, holds nothing of use: record FREE, frame free, word EMPTY. */
+    void giveUp(long[] leaf, int slot, long page, long word, int frame) {
+        if (frame >= 0) {
+            backend.release(frame);
+            clearDirty(frame, page);
+            frames.giveBack(frame);
+        }
+        publish(leaf, slot, page, TranslationWord.of(word, EMPTY, 0));
+    }
+
+    /** Forgets the dirty blocks of a frame whose word the caller owns. */
+    void clearDirty(int frame, long page) {
+        int dirty = frames.dirtyBlocks[frame];
+        if (dirty != 0) {
+            counters.dirtyBlocks.addAndGet(-Integer.bitCount(dirty));
+            frames.dirtyBlocks[frame] = 0;
+            sets.written(page, false);
+        }
+    }
+
+    void addDirty(int frame, int blocks) {
+        int fresh = blocks & ~frames.dirtyBlocks[frame];
+        frames.dirtyBlocks[frame] |= fresh;
+        counters.dirtyBlocks.addAndGet(Integer.bitCount(fresh));
+    }
+
+    /** F3: a free frame, by eviction and, if need be, by writing back what is dirty. */
+    int takeFrame(long page, long deadline) {
+        long key = keyHash(fileId, page);
+        while (true) {
+            int frame = frames.tryTake(key);
+            if (frame >= 0) {
+                return frame;
+            }
+            if (!cache.writeBackSome()) {
+                if (System.nanoTime() - deadline >= 0) {
+                    throw new CacheFullException("no frame can be freed for page " + page + " of " + name + ": "
+                            + frames.describeUse() + ". Close pins sooner, or enlarge the capacity");
+                }
+                frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
+            }
+        }
+    }
+
+    /**
+     * V2 and V3 for the frame of an UNVERIFIED page whose word the caller owns. Counts the reason when it is not what
+     * its record says.
+     */
+    boolean verifySurvivor(int frame, long page) {
+        int flags = frames.survivorFlags(frame);
+        if ((flags & FrameTable.VALIDATED) != 0) {
+            frames.survivorFlags(frame, flags & FrameTable.FOUND);
+            return true;
+        }
+        FrameRecord record = new FrameRecord();
+        DropReason reason = null;
+        if (!backend.readRecord(frame, record)
+                || record.fileId != fileId
+                || record.page != page
+                || (record.state != FrameState.CLEAN && record.state != FrameState.WRITTEN)) {
+            reason = DropReason.RECORD_DAMAGED;
+        } else if (mismatches(frame, record, frames.allBlocks) != 0) {
+            reason = DropReason.CHECKSUM;
+        }
+        if (reason == null) {
+            frames.survivorFlags(frame, flags & FrameTable.FOUND);
+            counters.validated.increment();
+            return true;
+        }
+        counters.validationFailures.increment();
+        countDrop(frame, reason);
+        return false;
+    }
+
+    /** Counts a frame found by this attach as dropped; frames of this process's own life do not count. */
+    void countDrop(int frame, DropReason reason) {
+        if ((frames.survivorFlags(frame) & FrameTable.FOUND) != 0) {
+            counters.drop(reason);
+        }
+        frames.survivorFlags(frame, 0);
+    }
+
+    /** The blocks among {@code blocks} whose bytes do not match the record. */
+    int mismatches(int frame, FrameRecord record, int blocks) {
+        int bad = 0;
+        for (int block = 0; block < frames.blocksPerPage; block++) {
+            if ((blocks & (1 << block)) != 0
+                    && cache.checksum.block(
+                                    cache.memory,
+                                    ((long) frame << pageShift) + ((long) block << 12),
+                                    cache.incarnation,
+                                    record.fileId,
+                                    record.page,
+                                    block,
+                                    record.generation)
+                            != record.checksums[block]) {
+                bad |= 1 << block;
+            }
+        }
+        return bad;
+    }
+
+    /** The store has taken every dirty block of a frame whose word the caller owns. */
+    void wrote(int frame, long page) {
+        int dirty = frames.dirtyBlocks[frame];
+        frames.dirtyBlocks[frame] = 0;
+        counters.dirtyBlocks.addAndGet(-Integer.bitCount(dirty));
+        counters.pagesWritten.increment();
+        counters.blocksWritten.add(Integer.bitCount(dirty));
+        counters.bytesWritten.add((long) Integer.bitCount(dirty) << 12);
+        sets.written(page, true);
+        degraded = null;
+    }
+
+    void writeFailed(Throwable cause) {
+        counters.writeFailures.increment();
+        degraded = cause;
+    }
+
+    /** Throws {@code t}, whatever it is. */
+    @SuppressWarnings("unchecked")
+    static <T extends Throwable> RuntimeException sneaky(Throwable t) throws T {
+        throw (T) t;
+    }
+
+    // ---- latching (W1, W2) -----------------------------------------------------------------------------------------
+
+    /** How {@link #latch} gets a page that is not resident. */
+    enum Latch {
+        /** Read it from the store. */
+        READ,
+        /** Do not read it: it will be written as a whole. */
+        BLANK
+    }
+
+    /**
+     * Latches a page exclusively.
+     *
+     * @param extending whether the caller holds the extension permit: then the page after the last one may be latched
+     * @param wait whether to wait for others; else null is returned where that would be needed
+     * @return the pin, or null if waiting was needed and not wanted, or the page turned out to need the extension
+     *     permit
+     */
+    @Nullable ExclusivePin latch(long page, Latch how, boolean extending, boolean wait, long deadline) {
+        boolean missed = false;
+        while (true) {
+            backing();
+            long bound = extending ? RadixIndex.MAX_PAGES : pages();
+            checkPage(page, bound);
+            long[] leaf = index.leafOrCreate(page);
+            int slot = RadixIndex.slot(page);
+            long word = TranslationWord.acquire(leaf, slot);
+            long state = TranslationWord.state(word);
+            if (state == RESIDENT && (word & (PIN_MASK | FLUSH)) == 0) {
+                if (!wait && page >= truncatingFrom) {
+                    return null;
+                }
+                if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, EXCLUSIVE))) {
+                    continue;
+                }
+                if (admit(leaf, slot, page, word, deadline, bound) == null) {
+                    continue;
+                }
+                VarHandle.storeStoreFence();
+                if (!missed) {
+                    counters.hits.increment();
+                }
+                return new ExclusivePin(this, leaf, slot, page, TranslationWord.frame(word), word, extending);
+            }
+            boolean blank = how == Latch.BLANK || (state == EMPTY && page >= pages());
+            if (blank && (state == EMPTY || state == UNVERIFIED)) {
+                if (!wait && page >= truncatingFrom) {
+                    return null;
+                }
+                ExclusivePin pin = blank(leaf, slot, page, word, extending, deadline);
+                if (pin != null) {
+                    return pin;
+                }
+                continue;
+            }
+            if (!wait && state != EMPTY && state != UNVERIFIED && state != TranslationWord.DEAD) {
+                return null;
+            }
+            if (!wait && page >= truncatingFrom) {
+                return null;
+            }
+            missed |= settle(leaf, slot, page, word, deadline);
+        }
+    }
+
+    /**
+     * Latches a page if it is resident, also behind a truncate: for those who must change a page whatever else is
+     * under way. An UNVERIFIED page is dropped.
+     *
+     * @return null if the page is not in memory
+     */
+    @Nullable ExclusivePin latchResident(long page, long deadline) {
+        while (true) {
+            long[] leaf = index.leaf(page);
+            if (leaf == null) {
+                return null;
+            }
+            int slot = RadixIndex.slot(page);
+            long word = TranslationWord.acquire(leaf, slot);
+            long state = TranslationWord.state(word);
+            if (state == EMPTY || state == DETACHED || state == TranslationWord.DEAD) {
+                return null;
+            }
+            boolean free = state == RESIDENT && (word & (PIN_MASK | FLUSH)) == 0;
+            if (!free && state != UNVERIFIED) {
+                waiters.await(leaf, slot, page, word, deadline);
+            } else if (TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, EXCLUSIVE))) {
+                VarHandle.storeStoreFence();
+                int frame = TranslationWord.frame(word);
+                if (free) {
+                    return new ExclusivePin(this, leaf, slot, page, frame, word, false);
+                }
+                giveUp(leaf, slot, page, word, frame);
+                return null;
+            }
+        }
+    }
+
+    private @Nullable ExclusivePin blank(
+            long[] leaf, int slot, long page, long word, boolean extending, long deadline) {
+        if (!TranslationWord.cas(
+                leaf, slot, word, TranslationWord.of(word, LOADING, TranslationWord.frame(word)))) {
+            return null;
+        }
+        BackendFile file = admit(leaf, slot, page, word, deadline, extending ? RadixIndex.MAX_PAGES : pages());
+        if (file == null) {
+            return null;
+        }
+        int frame = -1;
+        try {
+            if (TranslationWord.state(word) == UNVERIFIED) {
+                frame = TranslationWord.frame(word);
+                backend.release(frame);
+                frames.survivorFlags(frame, 0);
+            } else {
+                frame = takeFrame(page, deadline);
+            }
+            file.blank(page, frame);
+            frames.assign(frame, this, leaf, page);
+            long latched = TranslationWord.of(word, EXCLUSIVE, frame);
+            TranslationWord.set(leaf, slot, latched);
+            ExclusivePin pin = new ExclusivePin(this, leaf, slot, page, frame, latched, extending);
+            pin.blank = true;
+            return pin;
+        } catch (Throwable t) {
+            giveUp(leaf, slot, page, word, frame);
+            throw t;
+        }
+    }
+
+    /** A write pin as a user gets it: takes the extension permit where the page may extend the file. */
+    ExclusivePin pinForWrite(long page, Latch how) {
+        checkWritable();
+        long deadline = deadline();
+        while (true) {
+            backing();
+            boolean extending = mayExtend(page);
+            if (extending) {
+                acquireExtension(deadline);
+            }
+            ExclusivePin pin = null;
+            try {
+                if (extending) {
+                    checkPage(page, Math.min(pages() + 1, RadixIndex.MAX_PAGES));
+                }
+                pin = latch(page, how, extending, true, deadline);
+                if (pin != null && !extending && mayExtend(page)) {
+                    // A truncate made it the last page meanwhile: the permit comes before the latch.
+                    pin.unlatchUnchanged();
+                    pin = null;
+                }
+            } finally {
+                if (pin == null && extending) {
+                    extension.release();
+                }
+            }
+            if (pin != null) {
+                if (how == Latch.BLANK) {
+                    pin.overwrite();
+                }
+                cache.pinTaken(pin);
+                return pin;
+            }
+        }
+    }
+
+    /** Whether a write to the page may lengthen the file: it is the last, partial one or lies past it. */
+    private boolean mayExtend(long page) {
+        return page < 0 || page >= size >>> pageShift;
+    }
+
+    /** W1. */
+    void acquireExtension(long deadline) {
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try {
+                    if (!extension.tryAcquire(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+                        throw new LatchTimeoutException("the end of " + name
+                                + " stayed latched by another write or truncate for longer than latchTimeout");
+                    }
+                    return;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+}

@@ -1,0 +1,362 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.CacheClosedException;
+import io.warmcache.CacheException;
+import io.warmcache.WritePin;
+import io.warmcache.WritePolicy;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.BlockChecksum;
+import io.warmcache.spi.FrameRecord;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The owner of an EXCLUSIVE word (W3 to W8). With debugging on, the user's segment is a copy: only announced blocks
+ * are taken over from it, so a store that was not announced is found when the pin is closed, and one after that
+ * throws.
+ */
+final class ExclusivePin implements WritePin {
+    final CachedFile file;
+    final long[] leaf;
+    final int slot;
+    final long page;
+    final int frame;
+
+    /** The word at the time of latching; nobody else changes it until it is published again. */
+    final long word;
+
+    /** Whether this pin holds the file's extension permit, and gives it back. */
+    private boolean extending;
+
+    /** The frame was zeroed and not read from the store: dirty as a whole as soon as anything is announced. */
+    boolean blank;
+
+    /** Blocks that were dirty before this pin: an abort must keep their bytes. */
+    private final int initialDirty;
+
+    /** First byte past everything announced, from the page's start. */
+    private int end;
+
+    private byte @Nullable [] undo;
+    private int undoBlocks;
+    private boolean closed;
+    private final @Nullable Arena debugArena;
+    private final MemorySegment bytes;
+
+    @SuppressWarnings("MustBeClosedChecker") // the arena ends with the pin
+    ExclusivePin(CachedFile file, long[] leaf, int slot, long page, int frame, long word, boolean extending) {
+        this.file = file;
+        this.leaf = leaf;
+        this.slot = slot;
+        this.page = page;
+        this.frame = frame;
+        this.word = word;
+        this.extending = extending;
+        initialDirty = file.frames.dirtyBlocks[frame];
+        MemorySegment inFrame = file.frames.slice(frame);
+        if (file.cache.config.debug()) {
+            debugArena = Arena.ofShared();
+            bytes = debugArena.allocate(file.pageSize, 8).copyFrom(inFrame);
+        } else {
+            debugArena = null;
+            bytes = inFrame;
+        }
+    }
+
+    @Override
+    public long page() {
+        return page;
+    }
+
+    @Override
+    public MemorySegment segment() {
+        checkOpen();
+        return bytes;
+    }
+
+    /** The announced end, for callers that collect several pins into one write. */
+    int end() {
+        return end;
+    }
+
+    @Override
+    public void dirty(int offset, int length) {
+        checkOpen();
+        Objects.checkFromIndexSize(offset, length, file.pageSize);
+        if (length > 0) {
+            int first = offset >>> 12;
+            int last = (offset + length - 1) >>> 12;
+            announce(((1 << (last - first + 1)) - 1) << first, true);
+            end = Math.max(end, offset + length);
+        }
+    }
+
+    /** Announces the whole page and zeroes it. */
+    void overwrite() {
+        announce(file.frames.allBlocks, false);
+        bytes.fill((byte) 0);
+        end = file.pageSize;
+    }
+
+    /** As {@link #dirty}, for a caller that overwrites the whole range: blocks wholly in it need no verification. */
+    void dirtyOverwritten(int offset, int length) {
+        int first = (offset + BlockChecksum.BLOCK_SIZE - 1) >>> 12;
+        int last = (offset + length) >>> 12;
+        if (first < last) {
+            announce(((1 << (last - first)) - 1) << first, false);
+        }
+        dirty(offset, length);
+    }
+
+    private void announce(int blocks, boolean verify) {
+        int fresh = blocks & ~file.frames.dirtyBlocks[frame];
+        if (fresh != 0) {
+            if (blank) {
+                fresh = file.frames.allBlocks;
+            } else {
+                file.backend.markDirty(frame);
+                if (verify) {
+                    fresh |= verify(fresh);
+                }
+            }
+        }
+        if (initialDirty != 0) {
+            save((blocks | fresh) & ~undoBlocks);
+        }
+        file.addDirty(frame, fresh);
+    }
+
+    /** W4. Returns further blocks that are to be written, since the store does not match the record either. */
+    private int verify(int fresh) {
+        FrameRecord record = new FrameRecord();
+        int clean = file.frames.allBlocks & ~file.frames.dirtyBlocks[frame];
+        boolean whole = file.backend.readRecord(frame, record);
+        if (whole && file.mismatches(frame, record, fresh) == 0) {
+            return 0;
+        }
+        file.counters.validationFailures.increment();
+        try {
+            openBacking().refill(page, frame, clean, file.size);
+        } catch (Throwable t) {
+            rescue(t);
+            if (t instanceof IOException e) {
+                throw new UncheckedIOException(
+                        "page " + page + " of " + file.name + " was damaged in memory and could not be read again: "
+                                + e.getMessage(),
+                        e);
+            }
+            throw CachedFile.sneaky(t);
+        }
+        if (debugArena != null) {
+            copyBlocks(file.frames.slice(frame), bytes, clean);
+        }
+        return whole ? file.mismatches(frame, record, clean) : clean;
+    }
+
+    /**
+     * Ends the pin after its clean blocks were lost and could not be read again: the frame must go, but not before
+     * blocks that were dirty already are safe.
+     */
+    private void rescue(Throwable cause) {
+        closed = true;
+        try {
+            if (initialDirty != 0) {
+                restore();
+                openBacking().writeBack(page, new int[] {frame}, new int[] {initialDirty}, 1, file.size);
+                file.sets.written(page, true);
+            }
+        } catch (Throwable t) {
+            cause.addSuppressed(t);
+            file.poison = cause;
+        } finally {
+            file.giveUp(leaf, slot, page, word, frame);
+            release();
+        }
+    }
+
+    private void save(int blocks) {
+        if (blocks == 0) {
+            return;
+        }
+        byte[] copy = undo;
+        if (copy == null) {
+            copy = new byte[file.pageSize];
+            undo = copy;
+        }
+        copyBlocks(file.frames.slice(frame), MemorySegment.ofArray(copy), blocks);
+        undoBlocks |= blocks;
+    }
+
+    private void restore() {
+        byte[] copy = undo;
+        if (copy != null) {
+            copyBlocks(MemorySegment.ofArray(copy), file.frames.slice(frame), undoBlocks);
+        }
+        int fresh = file.frames.dirtyBlocks[frame] & ~initialDirty;
+        file.frames.dirtyBlocks[frame] = initialDirty;
+        file.counters.dirtyBlocks.addAndGet(-Integer.bitCount(fresh));
+    }
+
+    private static void copyBlocks(MemorySegment from, MemorySegment to, int blocks) {
+        for (int rest = blocks; rest != 0; rest &= rest - 1) {
+            long offset = (long) Integer.numberOfTrailingZeros(rest) * BlockChecksum.BLOCK_SIZE;
+            MemorySegment.copy(from, offset, to, offset, BlockChecksum.BLOCK_SIZE);
+        }
+    }
+
+    @Override
+    public void abort() {
+        checkOpen();
+        closed = true;
+        try {
+            undoChanges();
+        } finally {
+            release();
+        }
+    }
+
+    /** Puts the page back as it was before this pin, or drops the frame. */
+    private void undoChanges() {
+        if (initialDirty == 0) {
+            file.giveUp(leaf, slot, page, word, frame);
+        } else {
+            restore();
+            file.publish(leaf, slot, page, residentWord());
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (closed) {
+            return;
+        }
+        closed = true;
+        try {
+            takeOverDebugCopy();
+            int dirty = file.frames.dirtyBlocks[frame];
+            if (dirty == 0) {
+                if (blank) {
+                    file.giveUp(leaf, slot, page, word, frame);
+                } else {
+                    file.publish(leaf, slot, page, residentWord());
+                }
+                return;
+            }
+            long size = sizeAfter();
+            if (file.options.policy() == WritePolicy.WRITE_THROUGH) {
+                try {
+                    openBacking().writeBack(page, new int[] {frame}, new int[] {dirty}, 1, size);
+                } catch (Throwable t) {
+                    file.writeFailed(t);
+                    undoChanges();
+                    throw t;
+                }
+                writtenThrough(size);
+            } else {
+                writeLater(size);
+            }
+        } finally {
+            release();
+        }
+    }
+
+    /** The file's length once this pin's changes are in it. */
+    long sizeAfter() {
+        return Math.max(file.size, (page << file.pageShift) + end);
+    }
+
+    /** W7, after the store has taken the bytes. */
+    void writtenThrough(long size) {
+        file.wrote(frame, page);
+        file.size = Math.max(file.size, size);
+        file.publish(leaf, slot, page, residentWord());
+    }
+
+    /** W8. */
+    void writeLater(long size) {
+        file.sets.dirty(page);
+        file.size = Math.max(file.size, size);
+        file.publish(leaf, slot, page, residentWord());
+    }
+
+    /** Ends a pin of a collected write that was not published; no effect if it has ended itself. */
+    void endUnpublished() {
+        if (!closed) {
+            closed = true;
+            undoChanges();
+            release();
+        }
+    }
+
+    /** Ends a pin of a collected write that was published. */
+    void done() {
+        closed = true;
+        release();
+    }
+
+    /** Unlatches a page that was not announced nor changed: readers need not notice. */
+    void unlatchUnchanged() {
+        closed = true;
+        if (blank) {
+            file.giveUp(leaf, slot, page, word, frame);
+        } else {
+            TranslationWord.set(leaf, slot, word);
+            file.waiters.wake(page);
+        }
+        release();
+    }
+
+    private long residentWord() {
+        long resident = TranslationWord.of(word, TranslationWord.RESIDENT, frame);
+        int uses = TranslationWord.uses(word);
+        return TranslationWord.withUses(resident, Math.min(uses + 1, TranslationWord.MAX_USE));
+    }
+
+    private void takeOverDebugCopy() {
+        if (debugArena == null) {
+            return;
+        }
+        MemorySegment inFrame = file.frames.slice(frame);
+        int dirty = file.frames.dirtyBlocks[frame];
+        copyBlocks(bytes, inFrame, dirty);
+        if (bytes.mismatch(inFrame) >= 0) {
+            long at = bytes.mismatch(inFrame);
+            undoChanges();
+            throw new CacheException("page " + page + " of " + file.name + " was changed at byte " + at
+                    + " without dirty() being called for it: the whole change was taken back");
+        }
+    }
+
+    private BackendFile openBacking() {
+        BackendFile backing = file.backing;
+        if (backing == null) {
+            throw new CacheClosedException(file.name + " is closed");
+        }
+        return backing;
+    }
+
+    private void release() {
+        if (debugArena != null && debugArena.scope().isAlive()) {
+            debugArena.close();
+        }
+        file.cache.pinGone(this);
+        if (extending) {
+            extending = false;
+            file.extension.release();
+        }
+        if (file.cache.closing) {
+            file.cache.pinReleased();
+        }
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new CacheClosedException("the write pin of page " + page + " of " + file.name + " is closed");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import java.io.IOException;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The cache's background thread (settling versions, writing back, saving hints, scrubbing) and its prefetchers. A
+ * failure is kept for {@code health()}; the thread goes on.
+ */
+final class Maintenance {
+    private static final System.Logger LOG = System.getLogger("io.warmcache");
+
+    private static final long TICK_MILLIS = 100;
+    private static final int TICKS_PER_FLUSH = 10;
+    private static final int TICKS_PER_HINTS = 10;
+
+    /** Frames whose hints are saved under one hold of the replacement lock. */
+    private static final int HINTS_BATCH = 4096;
+
+    private static final int PREFETCHERS = 4;
+    private static final int PREFETCH_QUEUE = 256;
+
+    private final Cache cache;
+    private final Thread thread;
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition stopAsked = lock.newCondition();
+    private boolean stop;
+    private volatile @Nullable String failure;
+    private @Nullable ThreadPoolExecutor prefetchers;
+    private boolean scrubbing = true;
+
+    Maintenance(Cache cache) {
+        this.cache = cache;
+        thread = new Thread(this::run, "warmcache-" + cache.config.name());
+        thread.setDaemon(true);
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    @Nullable String failure() {
+        return !thread.isAlive() && !cache.closing
+                ? "the background thread has died: reopen the cache"
+                : failure;
+    }
+
+    private void run() {
+        for (int tick = 1; !awaitTick(); tick++) {
+            try {
+                tick(tick);
+                failure = null;
+            } catch (IOException | RuntimeException | Error e) {
+                failure = "background work failed (" + e + "): see the log";
+                LOG.log(System.Logger.Level.ERROR, "background work of \"" + cache.config.name() + "\" failed", e);
+            }
+        }
+    }
+
+    private void tick(int tick) throws IOException {
+        for (CachedFile file : cache.files()) {
+            if (!file.open || !file.usage.readLock().tryLock()) {
+                continue;
+            }
+            try {
+                settle(file, tick % TICKS_PER_FLUSH == 0);
+            } catch (IOException e) {
+                file.writeFailed(e);
+            } finally {
+                file.usage.readLock().unlock();
+            }
+        }
+        if (tick % TICKS_PER_HINTS == 0) {
+            for (int from = 0; from < cache.frames.frames; from += HINTS_BATCH) {
+                cache.frames.saveHints(from, Math.min(from + HINTS_BATCH, cache.frames.frames));
+            }
+        }
+        if (scrubbing) {
+            scrubbing = cache.recovery.scrub(Math.max(4096, cache.frames.frames / 256));
+        }
+    }
+
+    private static void settle(CachedFile file, boolean flush) throws IOException {
+        var backing = file.backing;
+        if (backing == null || !file.open) {
+            return;
+        }
+        if (flush && file.poison == null) {
+            file.writeBack.flush(backing, 0);
+        }
+        if (file.truncatingFrom == Long.MAX_VALUE) {
+            backing.settle();
+        }
+    }
+
+    /** Waits for the next tick; returns whether to stop instead. */
+    private boolean awaitTick() {
+        lock.lock();
+        try {
+            long left = TimeUnit.MILLISECONDS.toNanos(TICK_MILLIS);
+            while (!stop && left > 0) {
+                left = stopAsked.awaitNanos(left);
+            }
+            return stop;
+        } catch (InterruptedException e) {
+            return stop; // nobody but a user's stray call interrupts this thread
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Background reading that may be left undone. */
+    interface Prefetch {
+        void run() throws IOException;
+    }
+
+    void prefetch(Prefetch work) {
+        ThreadPoolExecutor pool;
+        lock.lock();
+        try {
+            if (stop) {
+                return;
+            }
+            pool = prefetchers;
+            if (pool == null) {
+                AtomicInteger number = new AtomicInteger();
+                pool = new ThreadPoolExecutor(
+                        PREFETCHERS,
+                        PREFETCHERS,
+                        1,
+                        TimeUnit.SECONDS,
+                        new ArrayBlockingQueue<>(PREFETCH_QUEUE),
+                        task -> {
+                            Thread made = new Thread(
+                                    task, "warmcache-prefetch-" + cache.config.name() + "-" + number.incrementAndGet());
+                            made.setDaemon(true);
+                            return made;
+                        },
+                        new ThreadPoolExecutor.DiscardPolicy());
+                pool.allowCoreThreadTimeOut(true);
+                prefetchers = pool;
+            }
+        } finally {
+            lock.unlock();
+        }
+        pool.execute(() -> {
+            try {
+                work.run();
+            } catch (IOException | RuntimeException e) {
+                // The page will be read, and the error thrown, when somebody asks for it.
+                LOG.log(System.Logger.Level.DEBUG, "prefetch failed", e);
+            }
+        });
+    }
+
+    /** Ends the thread and the prefetchers, and waits for what they are at. */
+    void stop() {
+        ThreadPoolExecutor pool;
+        lock.lock();
+        try {
+            stop = true;
+            stopAsked.signalAll();
+            pool = prefetchers;
+        } finally {
+            lock.unlock();
+        }
+        boolean interrupted = false;
+        if (pool != null) {
+            pool.shutdownNow();
+        }
+        while (true) {
+            try {
+                thread.join();
+                if (pool == null || pool.awaitTermination(Long.MAX_VALUE, TimeUnit.NANOSECONDS)) {
+                    break;
+                }
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}

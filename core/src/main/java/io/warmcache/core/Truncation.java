@@ -1,0 +1,222 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.TranslationWord.DEAD;
+import static io.warmcache.core.TranslationWord.DETACHED;
+import static io.warmcache.core.TranslationWord.EMPTY;
+import static io.warmcache.core.TranslationWord.EXCLUSIVE;
+import static io.warmcache.core.TranslationWord.FLUSH;
+import static io.warmcache.core.TranslationWord.PIN_MASK;
+import static io.warmcache.core.TranslationWord.RESIDENT;
+import static io.warmcache.core.TranslationWord.UNVERIFIED;
+
+import io.warmcache.LatchTimeoutException;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.FrameRecord;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+
+/** Sets a file's length ({@code docs/internals.md}, section 7). */
+final class Truncation {
+    private final CachedFile file;
+    private final ReentrantLock lock = new ReentrantLock();
+    private final Condition ended = lock.newCondition();
+
+    Truncation(CachedFile file) {
+        this.file = file;
+    }
+
+    /** A leaf, the number of its first page, and which of its words this truncate owns. */
+    private static final class Leaf {
+        final long firstPage;
+        final long[] words;
+        long owned;
+
+        Leaf(long firstPage, long[] words) {
+            this.firstPage = firstPage;
+            this.words = words;
+        }
+    }
+
+    /** Waits until no truncate is under way. Not ended by an interrupt, which stays pending. */
+    void await(long deadline) {
+        boolean interrupted = false;
+        lock.lock();
+        try {
+            while (file.truncatingFrom != Long.MAX_VALUE) {
+                long left = deadline - System.nanoTime();
+                if (left <= 0) {
+                    throw new LatchTimeoutException("a truncate of " + file.name
+                            + " stayed under way for longer than latchTimeout: close pins sooner");
+                }
+                try {
+                    ended.await(left, TimeUnit.NANOSECONDS);
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            lock.unlock();
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    void truncate(long newSize) throws IOException {
+        if (newSize < 0 || newSize > RadixIndex.MAX_PAGES << file.pageShift) {
+            throw new IllegalArgumentException("size is " + newSize + ": it must be from 0 to "
+                    + (RadixIndex.MAX_PAGES << file.pageShift) + " bytes");
+        }
+        file.checkWritable();
+        long deadline = file.deadline();
+        file.acquireExtension(deadline);
+        file.usage.readLock().lock();
+        try {
+            BackendFile backing = file.backing();
+            if (newSize >= file.size) {
+                extend(backing, newSize);
+            } else {
+                shrink(backing, newSize, deadline);
+            }
+        } finally {
+            file.usage.readLock().unlock();
+            file.extension.release();
+        }
+    }
+
+    /** T1 for a longer file. The caller holds the extension permit. */
+    void extend(BackendFile backing, long newSize) throws IOException {
+        if (newSize > file.size) {
+            backing.truncate(newSize);
+            file.size = newSize;
+        }
+    }
+
+    private void shrink(BackendFile backing, long newSize, long deadline) throws IOException {
+        long boundary = newSize >>> file.pageShift;
+        boolean partial = (newSize & (file.pageSize - 1)) != 0;
+        long firstCut = partial ? boundary + 1 : boundary;
+        file.truncatingFrom = boundary;
+        ExclusivePin pin = null;
+        List<Leaf> leaves = new ArrayList<>();
+        try {
+            file.writeBack.flush(backing, boundary);
+            if (partial) {
+                pin = file.latchResident(boundary, deadline);
+            }
+            file.index.forEachLeaf(firstCut, (first, words) -> leaves.add(new Leaf(first, words)));
+            for (Leaf leaf : leaves) {
+                own(backing, leaf, firstCut, deadline);
+            }
+            if (pin != null) {
+                file.backend.markDirty(pin.frame);
+            }
+            try {
+                backing.truncate(newSize);
+            } catch (Throwable t) {
+                if (pin != null) {
+                    file.giveUp(pin.leaf, pin.slot, boundary, pin.word, pin.frame);
+                    pin.done();
+                    pin = null;
+                }
+                throw t;
+            }
+            file.size = newSize;
+            file.sets.truncate(firstCut);
+            if (pin != null) {
+                cutBoundary(backing, pin, (int) (newSize & (file.pageSize - 1)));
+                pin = null;
+            }
+        } finally {
+            if (pin != null) {
+                pin.unlatchUnchanged();
+            }
+            for (Leaf leaf : leaves) {
+                free(leaf, firstCut);
+            }
+            lock.lock();
+            try {
+                file.truncatingFrom = Long.MAX_VALUE;
+                ended.signalAll();
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    /** T4 and T5 for the pages of one leaf. */
+    private void own(BackendFile backing, Leaf leaf, long firstCut, long deadline) throws IOException {
+        for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
+            long page = leaf.firstPage + slot;
+            while (page >= firstCut) {
+                long word = TranslationWord.acquire(leaf.words, slot);
+                long state = TranslationWord.state(word);
+                if (state == EMPTY || state == DEAD || state == DETACHED) {
+                    break;
+                }
+                boolean takeable = state == UNVERIFIED || (state == RESIDENT && (word & FLUSH) == 0);
+                if (!takeable) {
+                    file.waiters.await(leaf.words, slot, page, word, deadline);
+                    continue;
+                }
+                int frame = TranslationWord.frame(word);
+                if (file.frames.dirtyBlocks[frame] != 0) {
+                    // Closed by a writer that had latched it before truncatingFrom was set, and after T3 had looked.
+                    file.writeBack.flush(backing, page);
+                    continue;
+                }
+                boolean pinned = (word & PIN_MASK) != 0;
+                long owned = TranslationWord.withState(word, pinned ? DETACHED : EXCLUSIVE);
+                if (TranslationWord.cas(leaf.words, slot, word, owned)) {
+                    if (!pinned) {
+                        leaf.owned |= 1L << slot;
+                    }
+                    file.backend.release(frame);
+                    file.frames.survivorFlags(frame, 0);
+                    break;
+                }
+            }
+        }
+    }
+
+    /** T9 for the pages of one leaf. */
+    private void free(Leaf leaf, long firstCut) {
+        for (long rest = leaf.owned; rest != 0; rest &= rest - 1) {
+            int slot = Long.numberOfTrailingZeros(rest);
+            long word = TranslationWord.acquire(leaf.words, slot);
+            file.frames.giveBack(TranslationWord.frame(word));
+            file.publish(leaf.words, slot, leaf.firstPage + slot, TranslationWord.of(word, EMPTY, 0));
+        }
+        if (leaf.firstPage >= firstCut) {
+            file.index.remove(leaf.firstPage, leaf.words, file.epoch);
+            for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
+                file.waiters.wake(leaf.firstPage + slot);
+            }
+        }
+    }
+
+    /** T8. */
+    private void cutBoundary(BackendFile backing, ExclusivePin pin, int kept) {
+        FrameRecord record = new FrameRecord();
+        int block = kept >>> 12;
+        boolean good = file.backend.readRecord(pin.frame, record)
+                && file.mismatches(pin.frame, record, 1 << block) == 0;
+        if (!good) {
+            file.counters.validationFailures.increment();
+            file.giveUp(pin.leaf, pin.slot, pin.page, pin.word, pin.frame);
+        } else {
+            MemorySegment bytes = file.frames.slice(pin.frame);
+            bytes.asSlice(kept).fill((byte) 0);
+            backing.seal(pin.page, pin.frame, file.frames.allBlocks & -(1 << block));
+            file.sets.written(pin.page, true);
+            file.publish(pin.leaf, pin.slot, pin.page, TranslationWord.of(pin.word, RESIDENT, pin.frame));
+        }
+        pin.done();
+    }
+}

@@ -1,0 +1,264 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.TranslationWord.EXCLUSIVE;
+import static io.warmcache.core.TranslationWord.FLUSH;
+import static io.warmcache.core.TranslationWord.LOADING;
+import static io.warmcache.core.TranslationWord.RESIDENT;
+
+import io.warmcache.spi.BackendFile;
+import java.io.IOException;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+import org.roaringbitmap.PeekableIntIterator;
+import org.roaringbitmap.RoaringBitmap;
+
+/** Writes a file's dirty pages in runs, and forces them ({@code docs/internals.md}, sections 4 and 6). */
+final class WriteBack {
+    private final CachedFile file;
+    private final FrameTable frames;
+    private final ReentrantLock forceLock = new ReentrantLock();
+
+    WriteBack(CachedFile file) {
+        this.file = file;
+        frames = file.frames;
+    }
+
+    /** Writes every page that is dirty now. */
+    void flush() throws IOException {
+        file.usage.readLock().lock();
+        try {
+            flush(file.backing(), 0);
+        } finally {
+            file.usage.readLock().unlock();
+        }
+    }
+
+    /** Writes every page that is dirty now and numbered {@code from} or higher. */
+    void flush(BackendFile backing, long from) throws IOException {
+        RoaringBitmap pages = file.sets.dirtyPages();
+        PeekableIntIterator iterator = pages.getIntIterator();
+        if (from > 0) {
+            iterator.advanceIfNeeded((int) from);
+        }
+        while (iterator.hasNext()) {
+            long first = Integer.toUnsignedLong(iterator.next());
+            int count = 1;
+            while (iterator.hasNext()
+                    && count < BackendFile.MAX_RUN
+                    && Integer.toUnsignedLong(iterator.peekNext()) == first + count) {
+                iterator.next();
+                count++;
+            }
+            for (int done = 0; done < count; ) {
+                done += Math.max(1, writeRun(backing, first + done, count - done, true));
+            }
+        }
+    }
+
+    /**
+     * Writes some dirty pages without waiting for anybody.
+     *
+     * @return whether a page was written
+     */
+    boolean writeSome() throws IOException {
+        if (file.sets.dirtyCount() == 0 || !file.usage.readLock().tryLock()) {
+            return false;
+        }
+        try {
+            BackendFile backing = file.backing;
+            return backing != null && file.open && writeSome(backing);
+        } finally {
+            file.usage.readLock().unlock();
+        }
+    }
+
+    private boolean writeSome(BackendFile backing) throws IOException {
+        long page = -1;
+        for (int tries = 0; tries < 64; tries++) {
+            page = file.sets.nextDirty(page + 1);
+            if (page < 0) {
+                return false;
+            }
+            int run = writeRun(backing, page, BackendFile.MAX_RUN, false);
+            if (run > 0) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /**
+     * B1 to B4 for a run of dirty pages.
+     *
+     * @param wait whether to wait for a writer of the first page
+     * @return how many pages were written
+     */
+    private int writeRun(BackendFile backing, long first, int most, boolean wait) throws IOException {
+        int[] run = new int[most];
+        int[] masks = new int[most];
+        long[][] leaves = new long[most][];
+        int count = 0;
+        long deadline = wait ? file.deadline() : 0;
+        while (count < most) {
+            long page = first + count;
+            long[] leaf = page < RadixIndex.MAX_PAGES ? file.index.leaf(page) : null;
+            if (leaf == null) {
+                break;
+            }
+            int slot = RadixIndex.slot(page);
+            int frame = setFlush(leaf, slot, page, wait && count == 0, deadline);
+            if (frame < 0) {
+                break;
+            }
+            if (frames.dirtyBlocks[frame] == 0) {
+                clearFlush(leaf, slot, page);
+                break;
+            }
+            run[count] = frame;
+            masks[count] = frames.dirtyBlocks[frame];
+            leaves[count] = leaf;
+            count++;
+        }
+        if (count == 0) {
+            return 0;
+        }
+        try {
+            backing.writeBack(first, run, masks, count, file.size);
+            for (int i = 0; i < count; i++) {
+                file.wrote(run[i], first + i);
+            }
+        } catch (Throwable t) {
+            file.writeFailed(t);
+            throw t;
+        } finally {
+            for (int i = 0; i < count; i++) {
+                clearFlush(leaves[i], RadixIndex.slot(first + i), first + i);
+            }
+        }
+        return count;
+    }
+
+    /** B1. Returns the frame, or -1 if the page is not resident, or not to be had without waiting. */
+    private int setFlush(long[] leaf, int slot, long page, boolean wait, long deadline) {
+        while (true) {
+            long word = TranslationWord.acquire(leaf, slot);
+            long state = TranslationWord.state(word);
+            if (state == RESIDENT && !TranslationWord.isFlushing(word)) {
+                if (TranslationWord.cas(leaf, slot, word, word | FLUSH)) {
+                    return TranslationWord.frame(word);
+                }
+            } else if (wait && (state == RESIDENT || state == EXCLUSIVE || state == LOADING)) {
+                file.waiters.await(leaf, slot, page, word, deadline);
+            } else {
+                return -1;
+            }
+        }
+    }
+
+    private void clearFlush(long[] leaf, int slot, long page) {
+        while (true) {
+            long word = TranslationWord.acquire(leaf, slot);
+            if (TranslationWord.cas(leaf, slot, word, word & ~FLUSH)) {
+                file.waiters.wake(page);
+                return;
+            }
+        }
+    }
+
+    /** S1 to S5. */
+    void force() throws IOException {
+        file.usage.readLock().lock();
+        try {
+            force(file.backing());
+        } finally {
+            file.usage.readLock().unlock();
+        }
+    }
+
+    /** As {@link #force()}, for a caller that holds the file's usage lock. */
+    void force(BackendFile backing) throws IOException {
+        forceLock.lock();
+        try {
+            flush(backing, 0);
+            RoaringBitmap forcing = file.sets.startForce();
+            boolean success = false;
+            try {
+                backing.force();
+                success = true;
+                file.counters.forces.increment();
+                markForced(forcing);
+            } catch (Throwable t) {
+                if (!success) {
+                    file.writeFailed(t);
+                    rewriteLater(forcing, t);
+                }
+                throw t;
+            } finally {
+                file.sets.endForce(success);
+            }
+        } finally {
+            forceLock.unlock();
+        }
+    }
+
+    /** S4. */
+    private void markForced(RoaringBitmap forcing) {
+        PeekableIntIterator iterator = forcing.getIntIterator();
+        while (iterator.hasNext()) {
+            long page = Integer.toUnsignedLong(iterator.next());
+            long[] leaf = file.index.leaf(page);
+            if (leaf == null) {
+                continue;
+            }
+            int slot = RadixIndex.slot(page);
+            int frame = setFlush(leaf, slot, page, false, 0);
+            if (frame >= 0) {
+                if (frames.dirtyBlocks[frame] == 0 && !file.sets.writtenAgain(page)) {
+                    file.backend.forced(frame);
+                }
+                clearFlush(leaf, slot, page);
+            }
+        }
+    }
+
+    /**
+     * After a failed force the store may have lost what it took since the last good one: resident pages are dirty
+     * again as a whole; a page that is not resident any more cannot be written again, and poisons the file.
+     */
+    private void rewriteLater(RoaringBitmap forcing, Throwable cause) {
+        PeekableIntIterator iterator = forcing.getIntIterator();
+        while (iterator.hasNext()) {
+            long page = Integer.toUnsignedLong(iterator.next());
+            try {
+                if (!redirty(page)) {
+                    file.poison = cause;
+                    return;
+                }
+            } catch (RuntimeException e) {
+                cause.addSuppressed(e);
+                file.poison = cause;
+                return;
+            }
+        }
+    }
+
+    private boolean redirty(long page) {
+        long deadline = file.deadline();
+        while (true) {
+            long @Nullable [] leaf = file.index.leaf(page);
+            long word = leaf == null ? 0 : TranslationWord.acquire(leaf, RadixIndex.slot(page));
+            long state = TranslationWord.state(word);
+            if (state != RESIDENT && state != EXCLUSIVE && state != LOADING) {
+                return page >= file.pages();
+            }
+            ExclusivePin pin = file.latchResident(page, deadline);
+            if (pin != null) {
+                pin.dirty(0, file.pageSize);
+                pin.writeLater(file.size);
+                pin.done();
+                return true;
+            }
+        }
+    }
+}

@@ -1,0 +1,411 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.BackingStore;
+import io.warmcache.CacheConfig;
+import io.warmcache.DropReason;
+import io.warmcache.MapOptions;
+import io.warmcache.StoreId;
+import io.warmcache.StoreVersion;
+import io.warmcache.core.checksum.Checksums;
+import io.warmcache.spi.AttachReport;
+import io.warmcache.spi.BackendConfig;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.BlockChecksum;
+import io.warmcache.spi.FailureDomain;
+import io.warmcache.spi.FileVerdict;
+import io.warmcache.spi.FrameBackend;
+import io.warmcache.spi.FrameBackendProvider;
+import io.warmcache.spi.FrameRecord;
+import io.warmcache.spi.FrameState;
+import io.warmcache.spi.SurvivorVisitor;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+
+/**
+ * The SPI's contract in the plainest form, for tests of the core alone: a "segment" is an object, and a cache that is
+ * abandoned instead of closed has died. Checks on every verb that the record is in a state the contract allows.
+ */
+final class HeapBackend implements FrameBackend {
+    /** What outlives a cache. */
+    static final class Segment {
+        final int frames;
+        final int pageSize;
+        final MemorySegment memory;
+        final FrameRecord[] records;
+        final int[] hints;
+        final Map<StoreId, Long> fileIds = new HashMap<>();
+        final Map<Long, StoreVersion> versions = new HashMap<>();
+        boolean used;
+        boolean clean;
+        long nextFileId = 1;
+
+        Segment(CacheConfig config) {
+            frames = config.frames();
+            pageSize = config.pageSize();
+            memory = Arena.ofAuto().allocate((long) frames * pageSize, 4096);
+            records = new FrameRecord[frames];
+            hints = new int[frames];
+            for (int i = 0; i < frames; i++) {
+                records[i] = new FrameRecord();
+            }
+        }
+
+        /** A cache on this segment; the one before, if there is one, has died. */
+        Cache attach(CacheConfig config, int versionBits) throws IOException {
+            FrameBackendProvider provider = new FrameBackendProvider() {
+                @Override
+                public String name() {
+                    return "heap";
+                }
+
+                @Override
+                public FrameBackend attach(BackendConfig asked) {
+                    return new HeapBackend(Segment.this, asked.checksum());
+                }
+
+                @Override
+                public boolean drop(BackendConfig asked) {
+                    return false;
+                }
+            };
+            BlockChecksum checksum = Checksums.byName(config.checksum()).orElseThrow();
+            return Cache.open(config, provider, new BackendConfig(config, checksum, Checksums.ALL), versionBits);
+        }
+
+        Cache attach(CacheConfig config) throws IOException {
+            return attach(config, Cache.VERSION_BITS);
+        }
+    }
+
+    static final long INCARNATION = 0x1234_5678_9abc_def1L;
+
+    private final Segment segment;
+    private final BlockChecksum checksum;
+    private final AttachReport report;
+    volatile boolean recoveryFinished;
+
+    HeapBackend(Segment segment, BlockChecksum checksum) {
+        this.segment = segment;
+        this.checksum = checksum;
+        report = new AttachReport(segment.used, segment.used ? "" : "the segment is new", segment.clean, 0, 0);
+        segment.used = true;
+        segment.clean = false;
+    }
+
+    @Override
+    public FailureDomain domain() {
+        return FailureDomain.PROCESS;
+    }
+
+    @Override
+    public AttachReport attachReport() {
+        return report;
+    }
+
+    @Override
+    public int frames() {
+        return segment.frames;
+    }
+
+    @Override
+    public int pageSize() {
+        return segment.pageSize;
+    }
+
+    @Override
+    public long incarnation() {
+        return INCARNATION;
+    }
+
+    @Override
+    public BlockChecksum checksum() {
+        return checksum;
+    }
+
+    @Override
+    public MemorySegment memory() {
+        return segment.memory;
+    }
+
+    @Override
+    public void survivors(int from, int to, SurvivorVisitor visitor) {
+        for (int frame = from; frame < to; frame++) {
+            FrameRecord r = segment.records[frame];
+            synchronized (r) {
+                switch (r.state) {
+                    case FREE -> {}
+                    case FILLING -> visitor.dropped(frame, DropReason.FILLING, r.fileId, r.page);
+                    case DIRTY -> visitor.dropped(frame, DropReason.DIRTY, r.fileId, r.page);
+                    case CLEAN, WRITTEN -> visitor.survivor(frame, r.fileId, r.page, r.state, segment.hints[frame]);
+                }
+            }
+        }
+    }
+
+    @Override
+    public boolean knowsFile(long fileId) {
+        return segment.fileIds.containsValue(fileId);
+    }
+
+    @Override
+    public StoreId identify(Path file, MapOptions options) throws IOException {
+        throw new IOException("the heap back end has no plain files");
+    }
+
+    @Override
+    public BackingStore openStore(Path file, MapOptions options) throws IOException {
+        throw new IOException("the heap back end has no plain files");
+    }
+
+    @Override
+    public BackendFile openFile(BackingStore store, FileEvictor evictor) {
+        Long known = segment.fileIds.get(store.id());
+        long fileId = known != null ? known : segment.nextFileId++;
+        segment.fileIds.put(store.id(), fileId);
+        return new File(store, fileId, known != null);
+    }
+
+    @Override
+    public boolean readRecord(int frame, FrameRecord into) {
+        FrameRecord r = segment.records[frame];
+        synchronized (r) {
+            into.state = r.state;
+            into.fileId = r.fileId;
+            into.page = r.page;
+            into.generation = r.generation;
+            System.arraycopy(r.checksums, 0, into.checksums, 0, r.checksums.length);
+            return true;
+        }
+    }
+
+    private void move(int frame, FrameState to, FrameState... allowed) {
+        FrameRecord r = segment.records[frame];
+        synchronized (r) {
+            for (FrameState state : allowed) {
+                if (r.state == state) {
+                    r.state = to;
+                    return;
+                }
+            }
+            throw new AssertionError("frame " + frame + " is " + r.state + ": cannot become " + to);
+        }
+    }
+
+    @Override
+    public void markDirty(int frame) {
+        move(frame, FrameState.DIRTY, FrameState.CLEAN, FrameState.WRITTEN, FrameState.DIRTY);
+    }
+
+    @Override
+    public void release(int frame) {
+        move(frame, FrameState.FREE, FrameState.values());
+    }
+
+    @Override
+    public void forced(int frame) {
+        FrameRecord r = segment.records[frame];
+        synchronized (r) {
+            if (r.state == FrameState.WRITTEN) {
+                r.state = FrameState.CLEAN;
+            }
+        }
+    }
+
+    @Override
+    public void hint(int frame, int hint) {
+        segment.hints[frame] = hint;
+    }
+
+    @Override
+    public int hint(int frame) {
+        return segment.hints[frame];
+    }
+
+    @Override
+    public void recoveryFinished() {
+        recoveryFinished = true;
+    }
+
+    @Override
+    public void close() {
+        segment.clean = true;
+    }
+
+    @Override
+    public void drop() {
+        segment.used = false;
+    }
+
+    private MemorySegment slice(int frame) {
+        return segment.memory.asSlice((long) frame * segment.pageSize, segment.pageSize);
+    }
+
+    private void sum(FrameRecord r, int frame, int blocks) {
+        for (int b = 0; b < segment.pageSize / 4096; b++) {
+            if ((blocks & (1 << b)) != 0) {
+                r.checksums[b] = checksum.block(
+                        segment.memory,
+                        (long) frame * segment.pageSize + b * 4096L,
+                        INCARNATION,
+                        r.fileId,
+                        r.page,
+                        b,
+                        r.generation);
+            }
+        }
+    }
+
+    private final class File implements BackendFile {
+        private final BackingStore store;
+        private final long fileId;
+        private final FileVerdict verdict;
+
+        File(BackingStore store, long fileId, boolean known) {
+            this.store = store;
+            this.fileId = fileId;
+            try {
+                StoreVersion then = segment.versions.get(fileId);
+                verdict = !known
+                        ? new FileVerdict(FileVerdict.Kind.NEW, "")
+                        : then != null && store.version().provesUnchanged(then)
+                                ? new FileVerdict(FileVerdict.Kind.SAME, "")
+                                : new FileVerdict(FileVerdict.Kind.CHANGED, "another version");
+            } catch (IOException e) {
+                throw new AssertionError(e);
+            }
+        }
+
+        @Override
+        public long fileId() {
+            return fileId;
+        }
+
+        @Override
+        public BackingStore store() {
+            return store;
+        }
+
+        @Override
+        public FileVerdict verdict() {
+            return verdict;
+        }
+
+        @Override
+        public void accept() throws IOException {
+            segment.versions.put(fileId, store.version());
+        }
+
+        private void start(long page, int frame) {
+            FrameRecord r = segment.records[frame];
+            synchronized (r) {
+                if (r.state != FrameState.FREE) {
+                    throw new AssertionError("frame " + frame + " is " + r.state + " and cannot be filled");
+                }
+                r.fileId = fileId;
+                r.page = page;
+                r.generation++;
+                r.state = FrameState.FILLING;
+            }
+        }
+
+        private void read(long position, MemorySegment target, long size) throws IOException {
+            long wanted = Math.max(0, Math.min(target.byteSize(), size - position));
+            long done = 0;
+            while (done < wanted) {
+                int n = store.read(position + done, target.asSlice(done, wanted - done));
+                if (n < 0) {
+                    break;
+                }
+                done += n;
+            }
+            target.asSlice(done).fill((byte) 0);
+        }
+
+        @Override
+        public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+            for (int i = 0; i < count; i++) {
+                start(firstPage + i, frames[i]);
+            }
+            for (int i = 0; i < count; i++) {
+                read((firstPage + i) * segment.pageSize, slice(frames[i]), size);
+                FrameRecord r = segment.records[frames[i]];
+                synchronized (r) {
+                    sum(r, frames[i], -1);
+                    r.state = (writtenMask & (1L << i)) != 0 ? FrameState.WRITTEN : FrameState.CLEAN;
+                }
+            }
+        }
+
+        @Override
+        public void refill(long page, int frame, int blockMask, long size) throws IOException {
+            for (int b = 0; b < segment.pageSize / 4096; b++) {
+                if ((blockMask & (1 << b)) != 0) {
+                    read(page * segment.pageSize + b * 4096L, slice(frame).asSlice(b * 4096L, 4096), size);
+                }
+            }
+        }
+
+        @Override
+        public void blank(long page, int frame) {
+            start(page, frame);
+            slice(frame).fill((byte) 0);
+            move(frame, FrameState.DIRTY, FrameState.FILLING);
+        }
+
+        @Override
+        public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size)
+                throws IOException {
+            for (int i = 0; i < count; i++) {
+                long pageStart = (firstPage + i) * segment.pageSize;
+                for (int b = 0; b < segment.pageSize / 4096; b++) {
+                    long start = pageStart + b * 4096L;
+                    long end = Math.min(start + 4096, size);
+                    if ((blockMasks[i] & (1 << b)) == 0) {
+                        continue;
+                    }
+                    for (long at = start; at < end; ) {
+                        at += store.write(at, slice(frames[i]).asSlice(at - pageStart, end - at));
+                    }
+                }
+            }
+            for (int i = 0; i < count; i++) {
+                seal(firstPage + i, frames[i], blockMasks[i]);
+            }
+        }
+
+        @Override
+        public void seal(long page, int frame, int blockMask) {
+            FrameRecord r = segment.records[frame];
+            synchronized (r) {
+                if (r.state != FrameState.DIRTY || r.page != page || r.fileId != fileId) {
+                    throw new AssertionError("frame " + frame + " is " + r.state + " page " + r.page);
+                }
+                sum(r, frame, blockMask);
+                r.state = FrameState.WRITTEN;
+            }
+        }
+
+        @Override
+        public void force() throws IOException {
+            store.force();
+        }
+
+        @Override
+        public void truncate(long size) throws IOException {
+            store.truncate(size);
+        }
+
+        @Override
+        public void settle() {}
+
+        @Override
+        public void close() throws IOException {
+            store.close();
+        }
+    }
+}
