@@ -167,7 +167,8 @@ final class ServerOptions {
         require(maxArguments >= 16, "--max-args", maxArguments, "16 or more");
         require(maxRequestBytes <= MAX_REQUEST_BYTES, "--max-request", maxRequestBytes, "at most 512m");
         require(
-                maxBulkBytes <= maxRequestBytes, "--max-bulk", maxBulkBytes, "at most --max-request, " + maxRequestBytes);
+                maxBulkBytes <= maxRequestBytes,
+                "--max-bulk", maxBulkBytes, "at most --max-request, " + maxRequestBytes);
         require(maxKeyBytes <= maxBulkBytes, "--max-key", maxKeyBytes, "at most --max-bulk, " + maxBulkBytes);
         require(
                 mvstoreCacheBytes % MIB == 0 && mvstoreCacheBytes <= 1024 * MIB,
