@@ -87,9 +87,9 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
 
     @Override
     public void channelWritabilityChanged(ChannelHandlerContext ctx) {
-        if (!draining) {
-            drain();
-            flushReplies();
+        if (channel.isWritable()) {
+            // later: this may be called from the middle of a write of ours
+            onLoop(this::resume);
         }
     }
 
@@ -111,6 +111,11 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
             LOG.log(Level.WARNING, "closing the connection of " + session.address(), cause);
         }
         var _ = ctx.close();
+    }
+
+    private void resume() {
+        drain();
+        flushReplies();
     }
 
     private void drain() {
@@ -205,8 +210,7 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
         }
         busy = false;
         settle(0);
-        drain();
-        flushReplies();
+        resume();
     }
 
     /**
@@ -224,8 +228,7 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
             busy = true;
             committer.whenCompleted(written, () -> onLoop(() -> {
                 busy = false;
-                drain();
-                flushReplies();
+                resume();
             }));
         }
     }
@@ -292,8 +295,7 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
             heldBytes -= next.replies.readableBytes();
             var _ = channel.write(next.replies, channel.voidPromise());
         }
-        drain();
-        flushReplies();
+        resume();
     }
 
     private void onLoop(Runnable action) {
