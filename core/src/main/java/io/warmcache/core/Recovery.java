@@ -185,7 +185,7 @@ final class Recovery {
         String said = verdict.kind() + (verdict.detail().isEmpty() ? "" : ": " + verdict.detail());
         boolean forced = true;
         try {
-            store.force();
+            backing.force();
         } catch (IOException e) {
             forced = false;
             file.degraded = e;
