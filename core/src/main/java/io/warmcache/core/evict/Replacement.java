@@ -29,16 +29,19 @@ import java.util.Arrays;
  * replaces an old one at once. The frame that lost its place becomes the next candidate, unless it is used before its
  * turn.
  *
- * <p>How much of the cache probation gets is learned: from 1 %, which is best for loops, to 25 %, which is nearer to
- * least recently used.
+ * <p>Two things are learned. <b>Probation's share</b> grows with pages that win a place in main and shrinks with
+ * pages that do not: 1 % is best for loops, more is nearer to least recently used. The <b>hand's speed</b>, as used
+ * frames passed for one fault, falls when most pages leave main without a single use: then use is no matter of recency,
+ * and main should rather remember how often.
  *
  * <p>Time counts queue insertions, so one stamp for each frame is its time of last known use, its place in its queue
  * and its hint for the next process. A hit cannot call the policy: it is seen when a hand passes, through the use
  * count.
  *
  * <p>Costs: 14 bytes a frame and 12 for its ghost. A page read twice, the second time after its ghost is gone, is
- * missed twice. Every call is bounded by
- * {@link #MAX_HAND_STEPS} frames or so; the price is that the hand may give up on a used frame.
+ * missed twice. A reuse that is regular but takes as many faults as the cache has frames is learned only if probation
+ * happens to reach it. Every call is bounded by a small multiple of {@link #MAX_HAND_STEPS}; the price is that the
+ * hand may give up on a used frame.
  *
  * <p>Not safe for threads: the cache calls everything under one lock.
  */
@@ -61,18 +64,39 @@ public final class Replacement {
 
     private static final int NIL = -1;
 
-    /** The least and the most used frames that a hand passes before it settles for less. */
+    /** The fewest and the most used frames that main's hand passes for one fault. */
     private static final int MIN_HAND_STEPS = 2;
 
     private static final int MAX_HAND_STEPS = 64;
 
-    /** The part of main that one fault may age: a hand of one speed for all would make small caches forget at once. */
-    private static final int HAND_SHARE = 64;
+    /** The part of main that one fault may age at most, as a divisor: else a small cache forgets at once. */
+    private static final int HAND_SHARE = 24;
 
-    /** Bounds of probation's share of the frames, as divisors. */
-    private static final int MIN_PROBATION_SHARE = 100;
+    /** Main's hand keeps its speed when this share of the pages that leave main was not used there once. */
+    private static final double IDLE_SHARE = 0.53;
 
-    private static final int MAX_PROBATION_SHARE = 4;
+    /** How much slower one such page makes the hand. */
+    private static final double SLOW_DOWN = 0.01;
+
+    private static final double SPEED_UP = SLOW_DOWN * IDLE_SHARE / (1 - IDLE_SHARE);
+
+    /** Probation's least share of the frames. */
+    private static final double MIN_PROBATION = 0.01;
+
+    /** Its greatest share as long as only ghosts speak for it, which more probation might have kept or not. */
+    private static final double GHOST_PROBATION = 0.25;
+
+    /** Its greatest share, when pages come back within probation. */
+    private static final double MAX_PROBATION = 0.9;
+
+    /** A frame whose page was admitted to main. */
+    private static final byte ADMITTED = 1;
+
+    /** A frame whose page was admitted to main and used there. */
+    private static final byte PROVEN = 2;
+
+    /** A parked frame or a candidate that was taken off main's queue. */
+    private static final byte FROM_MAIN = 4;
 
     private static final int HINT_QUEUE_SHIFT = 30;
     private static final int HINT_USES_SHIFT = 28;
@@ -88,8 +112,8 @@ public final class Replacement {
 
     private final byte[] queue;
 
-    /** Whether a parked frame or a candidate came from main. */
-    private final boolean[] fromMain;
+    /** {@link #ADMITTED}, {@link #PROVEN} and {@link #FROM_MAIN} of each frame. */
+    private final byte[] flags;
 
     private final int[] head = new int[CANDIDATE];
     private final int[] tail = new int[CANDIDATE];
@@ -99,14 +123,16 @@ public final class Replacement {
     /** Insertions into queues; wraps, and is compared by unsigned differences only. */
     private int now;
 
+    private final int maxHandSteps;
+    private final int minProbation;
+    private final int ghostProbation;
+    private final int maxProbation;
+
     /** Used frames that main's hand may pass for one fault or candidate. */
-    private final int handSteps;
+    private double handSteps;
 
     /** What is left of {@link #handSteps} in this call. */
     private int budget;
-
-    private final int minProbation;
-    private final int maxProbation;
 
     /** Frames that probation is meant to hold; pages that ask for main move it by half a frame each. */
     private int probation;
@@ -137,13 +163,15 @@ public final class Replacement {
         previous = new int[frames];
         stamp = new int[frames];
         queue = new byte[frames];
-        fromMain = new boolean[frames];
+        flags = new byte[frames];
         Arrays.fill(head, NIL);
         Arrays.fill(tail, NIL);
         ghosts = new Ghosts((int) Math.min(Integer.MAX_VALUE - 64L, frames + frames / 2L));
-        handSteps = Math.clamp(frames / HAND_SHARE, MIN_HAND_STEPS, MAX_HAND_STEPS);
-        minProbation = Math.max(1, frames / MIN_PROBATION_SHARE);
-        maxProbation = Math.max(1, frames / MAX_PROBATION_SHARE);
+        maxHandSteps = Math.clamp(frames / HAND_SHARE, MIN_HAND_STEPS, MAX_HAND_STEPS);
+        handSteps = maxHandSteps;
+        minProbation = Math.max(1, (int) (frames * MIN_PROBATION));
+        ghostProbation = Math.max(1, (int) (frames * GHOST_PROBATION));
+        maxProbation = Math.max(1, (int) (frames * MAX_PROBATION));
         learn(2 * minProbation);
         mainShare = frames - probation;
     }
@@ -153,10 +181,8 @@ public final class Replacement {
         assert queue[frame] == NONE : "loaded into a frame in use: " + frame;
         removed(frame);
         long reuseDistance = ghosts.take(keyHash, now);
-        budget = handSteps;
-        boolean main = filling ? size[MAIN] < mainShare : reuseDistance >= 0 && contest(reuseDistance);
-        append(main ? MAIN : YOUNG, frame);
-        ageYoung();
+        budget = (int) Math.round(handSteps);
+        enter(frame, filling ? size[MAIN] < mainShare : reuseDistance >= 0 && contest(reuseDistance, ghostProbation));
     }
 
     /** The frame was freed other than by eviction; a frame that was free already stays so. */
@@ -173,20 +199,23 @@ public final class Replacement {
      */
     public int candidate() {
         filling = false;
-        budget = handSteps;
+        budget = (int) Math.round(handSteps);
         int frame = propose();
         if (frame != NIL) {
-            boolean main = queue[frame] == MAIN || (queue[frame] == PARKED && fromMain[frame]);
+            if (queue[frame] == MAIN) {
+                flags[frame] |= FROM_MAIN;
+            } else if (queue[frame] != PARKED) {
+                flags[frame] &= ~FROM_MAIN;
+            }
             unlink(frame);
             queue[frame] = CANDIDATE;
-            fromMain[frame] = main;
         }
         mainShare = Math.max(0, size[YOUNG] + size[OLD] + size[MAIN] - probation);
         return frame;
     }
 
     private int propose() {
-        for (int step = 0; step < handSteps && !probationIsShort() && head[OLD] != NIL; step++) {
+        for (int step = 0; step < maxHandSteps && !probationIsShort() && head[OLD] != NIL; step++) {
             if (uses.get(head[OLD]) == 0) {
                 return head[OLD];
             }
@@ -222,6 +251,10 @@ public final class Replacement {
         assert queue[frame] == CANDIDATE : "evicted without having been proposed: " + frame;
         removed(frame);
         ghosts.add(keyHash, stamp[frame], now);
+        if ((flags[frame] & ADMITTED) != 0) {
+            double change = (flags[frame] & PROVEN) != 0 ? 1 + SPEED_UP : 1 - SLOW_DOWN;
+            handSteps = Math.clamp(handSteps * change, MIN_HAND_STEPS, maxHandSteps);
+        }
         // Two for one eviction, so that parked frames do not pile up; none while evictions fail: each is tried once.
         unpark();
         unpark();
@@ -231,17 +264,15 @@ public final class Replacement {
     /** The candidate {@code frame} could not be evicted; it is tried again only after others were. */
     public void retained(int frame) {
         assert queue[frame] == CANDIDATE : "retained without having been proposed: " + frame;
-        boolean main = fromMain[frame];
         removed(frame);
         link(PARKED, frame, tail[PARKED]);
-        fromMain[frame] = main;
     }
 
     /** What the next process should know of {@code frame}: queue, use count, time of last use. */
     public int hint(int frame) {
         int list = queue[frame];
         if (list == PARKED || list == CANDIDATE) {
-            list = fromMain[frame] ? MAIN : OLD;
+            list = isFromMain(frame) ? MAIN : OLD;
         }
         return (list << HINT_QUEUE_SHIFT)
                 | ((uses.get(frame) & 3) << HINT_USES_SHIFT)
@@ -277,20 +308,30 @@ public final class Replacement {
         ageYoung();
     }
 
-    /** How many ghosts there can be. */
-    public int ghostSlots() {
-        return ghosts.slots();
+    /** How many words the policy remembers beside the hints of the frames: what it has learned, and the ghosts. */
+    public int words() {
+        return 1 + ghosts.slots();
     }
 
-    /** What the next process should know of a ghost, to be restored to the same slot; 0 if there is none. */
-    public long ghostHint(int slot) {
-        return ghosts.entry(slot);
+    /** What the next process should know that belongs to no frame. */
+    public long word(int index) {
+        return index == 0
+                ? ((long) Float.floatToRawIntBits((float) handSteps) << 32) | halfProbation
+                : ghosts.entry(index - 1);
     }
 
-    /** Takes a ghost over, after {@link #restore} and before anything else; any value will do for a hint. */
-    public void restoreGhost(int slot, long hint) {
-        int age = (now - (int) hint) & HINT_TIME_MASK;
-        ghosts.entry(slot, (hint & (-1L << 32)) | Integer.toUnsignedLong(now - age));
+    /** Takes a word over, after {@link #restore} and before anything else; any value will do. */
+    public void restoreWord(int index, long word) {
+        if (index == 0) {
+            float steps = Float.intBitsToFloat((int) (word >>> 32));
+            handSteps = Math.clamp(Float.isNaN(steps) ? maxHandSteps : steps, MIN_HAND_STEPS, maxHandSteps);
+            learn((int) word);
+            mainShare = frames - probation;
+            ageYoung();
+        } else {
+            int age = (now - (int) word) & HINT_TIME_MASK;
+            ghosts.entry(index - 1, (word & (-1L << 32)) | Integer.toUnsignedLong(now - age));
+        }
     }
 
     /**
@@ -379,28 +420,39 @@ public final class Replacement {
         int frame = head[PARKED];
         if (frame != NIL) {
             unlink(frame);
-            append(fromMain[frame] ? MAIN : YOUNG, frame);
+            append(isFromMain(frame) ? MAIN : YOUNG, frame);
             ageYoung();
         }
+    }
+
+    private boolean isFromMain(int frame) {
+        return (flags[frame] & FROM_MAIN) != 0;
+    }
+
+    private void enter(int frame, boolean main) {
+        flags[frame] = main ? ADMITTED : 0;
+        append(main ? MAIN : YOUNG, frame);
+        ageYoung();
     }
 
     /** Moves the frame at the head of old, used there, to main or, if main has no room for it, back to the start. */
     private void promote(int frame) {
         unlink(frame);
-        append(contest(Integer.toUnsignedLong(now - stamp[frame])) ? MAIN : YOUNG, frame);
-        ageYoung();
+        enter(frame, contest(Integer.toUnsignedLong(now - stamp[frame]), maxProbation));
     }
 
     /**
      * Whether a page that came back after {@code reuseDistance} gets into main; probation learns from it. A page that
-     * wins shows that main holds frames worth less, so probation may have more of them; a page that loses shows the
-     * contrary. A page that was away for longer than a cache full of faults would not have been kept by a larger
-     * probation either.
+     * wins shows that main holds frames worth less, so probation may have more of them, up to {@code limit}; a page
+     * that loses shows the contrary. A page that was away for longer than a cache full of faults would not have been
+     * kept by a larger probation either.
      */
-    private boolean contest(long reuseDistance) {
+    private boolean contest(long reuseDistance, int limit) {
         boolean won = makeRoomInMain(reuseDistance);
-        if (!won || reuseDistance <= frames) {
-            learn(halfProbation + (won ? 1 : -1));
+        if (!won) {
+            learn(halfProbation - 1);
+        } else if (reuseDistance <= frames && halfProbation < 2 * limit) {
+            learn(halfProbation + 1);
         }
         return won;
     }
@@ -433,6 +485,7 @@ public final class Replacement {
                 return Integer.toUnsignedLong(now - stamp[frame]) > idle ? frame : NIL;
             }
             uses.set(frame, count >> 1);
+            flags[frame] |= PROVEN;
             unlink(frame);
             append(MAIN, frame);
         }

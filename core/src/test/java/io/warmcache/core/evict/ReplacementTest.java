@@ -250,8 +250,8 @@ class ReplacementTest {
             int[] hints = random.ints(survivors.length).toArray();
             Replacement policy = new Replacement(frames, over(new int[frames], random));
             policy.restore(survivors, hints);
-            for (int slot = 0; slot < policy.ghostSlots(); slot++) {
-                policy.restoreGhost(slot, random.nextLong());
+            for (int i = 0; i < policy.words(); i++) {
+                policy.restoreWord(i, random.nextLong());
             }
             policy.check();
             Set<Integer> evicted = new HashSet<>();

@@ -45,8 +45,8 @@ final class Replay {
             hints[i] = killed.policy.hint(frames[i]);
         }
         replay.policy.restore(frames, hints);
-        for (int i = 0; i < killed.policy.ghostSlots(); i++) {
-            replay.policy.restoreGhost(i, killed.policy.ghostHint(i));
+        for (int i = 0; i < killed.policy.words(); i++) {
+            replay.policy.restoreWord(i, killed.policy.word(i));
         }
         System.arraycopy(killed.pages, 0, replay.pages, 0, killed.pages.length);
         replay.resident.putAll(killed.resident);
