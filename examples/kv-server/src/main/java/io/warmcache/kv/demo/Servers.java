@@ -1,0 +1,153 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.kv.demo;
+
+import io.warmcache.CacheConfig;
+import io.warmcache.PageCache;
+import io.warmcache.shm.ShmInspector;
+import io.warmcache.spi.FrameState;
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Starts servers, always with the same JVM and the same settings, and sees to it that none of them, and none of their
+ * memory, is left when the demo ends, however it ends.
+ */
+final class Servers implements AutoCloseable {
+    /** A heap that MVStore's write buffers fit in; the frames of the cache are outside of it. */
+    private static final String HEAP = "384m";
+
+    private final Path dataFile;
+    private final Path log;
+    private final DemoOptions options;
+    private final long cacheBytes;
+    private final Set<ServerProcess> running = ConcurrentHashMap.newKeySet();
+    private final Set<String> cacheNames = new LinkedHashSet<>();
+    private @Nullable Path aotCache;
+
+    /**
+     * @param cacheBytes size of each server's cache
+     * @param dataFile MVStore's file
+     * @param log takes what the servers print
+     */
+    Servers(DemoOptions options, long cacheBytes, Path dataFile, Path log) {
+        this.options = options;
+        this.dataFile = dataFile;
+        this.log = log;
+        this.cacheBytes = cacheBytes;
+    }
+
+    /** From now on servers start from this AOT cache. */
+    void useAotCache(@Nullable Path file) {
+        aotCache = file;
+    }
+
+    Path dataFile() {
+        return dataFile;
+    }
+
+    /** The settings that all servers have in common, for the report. */
+    List<String> jvmSettings() {
+        List<String> settings = new ArrayList<>(List.of(
+                "-Xms" + HEAP,
+                "-Xmx" + HEAP,
+                "-XX:-UsePerfData",
+                "-XX:+ExitOnOutOfMemoryError",
+                "--enable-native-access=ALL-UNNAMED",
+                "--illegal-native-access=deny",
+                "--sun-misc-unsafe-memory-access=deny"));
+        if (aotCache != null) {
+            settings.add("-XX:AOTCache=" + aotCache);
+        }
+        return settings;
+    }
+
+    /**
+     * Starts a server on the data.
+     *
+     * @param cacheName the cache it finds or makes
+     * @param io {@code direct} or {@code buffered}
+     * @param extra options of the JVM, before all others
+     */
+    ServerProcess start(String cacheName, String io, DemoOptions.Durability durability, String... extra)
+            throws IOException {
+        synchronized (cacheNames) {
+            cacheNames.add(cacheName);
+        }
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(List.of(extra));
+        command.addAll(jvmSettings());
+        command.addAll(List.of("-cp", serverClassPath(), "io.warmcache.kv.KvServer"));
+        command.addAll(List.of("--port", "0", "--file", dataFile.toString()));
+        command.addAll(List.of("--cache-name", cacheName, "--cache-size", Long.toString(cacheBytes)));
+        command.addAll(List.of("--page-size", Long.toString(options.pageSize), "--backend", options.backend));
+        command.addAll(List.of("--io", io, "--mvstore-cache", Long.toString(options.mvstoreCache)));
+        command.addAll(List.of("--durability", durability.name().toLowerCase(Locale.ROOT)));
+        ServerProcess server = new ServerProcess(command, log);
+        running.add(server);
+        running.removeIf(each -> !each.alive());
+        return server;
+    }
+
+    /** The class path of this JVM: the jar of the server and what it needs. */
+    static String serverClassPath() {
+        List<String> absolute = new ArrayList<>();
+        for (String each : System.getProperty("java.class.path").split(File.pathSeparator)) {
+            absolute.add(Path.of(each).toAbsolutePath().toString());
+        }
+        return String.join(File.pathSeparator, absolute);
+    }
+
+    /** Frames by state in the memory of a cache that no process has open. */
+    Map<FrameState, Integer> records(String cacheName) throws IOException {
+        return ShmInspector.inspect(config(cacheName)).whole();
+    }
+
+    /** Wipes and removes the memory of a cache that no process has open. */
+    void drop(String cacheName) throws IOException {
+        PageCache.drop(config(cacheName));
+        synchronized (cacheNames) {
+            cacheNames.remove(cacheName);
+        }
+    }
+
+    private CacheConfig config(String cacheName) {
+        return CacheConfig.of(cacheName, cacheBytes)
+                .withPageSize((int) options.pageSize)
+                .withBackend(options.backend);
+    }
+
+    /** Ends every server still running and drops every cache still there. */
+    @Override
+    public void close() {
+        for (ServerProcess each : running) {
+            each.kill();
+        }
+        List<String> left;
+        synchronized (cacheNames) {
+            left = List.copyOf(cacheNames);
+        }
+        for (String name : left) {
+            try {
+                drop(name);
+            } catch (IOException | RuntimeException e) {
+                System.err.println("demo: the memory of cache " + name + " could not be dropped: " + e.getMessage());
+            }
+        }
+    }
+
+    /** Bytes of MVStore's file. */
+    long dataFileBytes() throws IOException {
+        return Files.size(dataFile);
+    }
+}
