@@ -4,9 +4,9 @@ module io.warmcache.kv {
     requires com.h2database;
     requires info.picocli;
     requires io.netty.buffer;
+    requires io.netty.codec;
     requires io.netty.codec.redis;
     requires io.netty.common;
-    requires io.netty.handler;
     requires io.netty.transport;
     requires io.warmcache.api;
     requires io.warmcache.h2;

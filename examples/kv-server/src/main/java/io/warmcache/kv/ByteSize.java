@@ -8,7 +8,7 @@ import picocli.CommandLine;
  * Sizes on the command line: a number of bytes, or of KiB, MiB or GiB with {@code k}, {@code m} or {@code g} behind
  * it.
  */
-final class ByteSize implements CommandLine.ITypeConverter<Long> {
+public final class ByteSize implements CommandLine.ITypeConverter<Long> {
     @Override
     public Long convert(String text) {
         return parse(text);

@@ -1,7 +1,6 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.kv.demo;
 
-import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -18,7 +17,7 @@ import java.util.concurrent.TimeUnit;
  * training run. Kept between runs as long as the JVM, its settings and the class path are the same.
  */
 final class AotCache {
-    private static final Duration ASSEMBLY_PATIENCE = Duration.ofSeconds(120);
+    private static final Duration ASSEMBLY_PATIENCE = Duration.ofMinutes(2);
 
     private AotCache() {}
 
@@ -59,8 +58,7 @@ final class AotCache {
     private static String fingerprint(String settings) throws IOException {
         StringBuilder all = new StringBuilder();
         all.append(Runtime.version()).append('\n').append(settings).append('\n');
-        for (String each : Servers.serverClassPath().split(File.pathSeparator)) {
-            Path jar = Path.of(each);
+        for (Path jar : Servers.classPath()) {
             all.append(jar).append(' ').append(Files.size(jar)).append(' ');
             all.append(Files.getLastModifiedTime(jar).to(TimeUnit.MICROSECONDS)).append('\n');
         }

@@ -155,6 +155,6 @@ final class Blobs {
     }
 
     private long stamp(int key, int version, int from) {
-        return Mix.mix(seed, (long) key << 32 | version, from);
+        return Mix.mix(seed, ((long) key << 32) | version, from);
     }
 }

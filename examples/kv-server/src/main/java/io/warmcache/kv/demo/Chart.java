@@ -6,7 +6,7 @@ import java.awt.Color;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import org.knowm.xchart.BitmapEncoder;
+import org.knowm.xchart.ChartEncoder;
 import org.knowm.xchart.XYChart;
 import org.knowm.xchart.XYChartBuilder;
 import org.knowm.xchart.XYSeries;
@@ -77,7 +77,7 @@ final class Chart {
             series.setLineColor(COLORS.get(i % COLORS.size()));
             series.setLineWidth(2);
         }
-        return BitmapEncoder.getBitmapBytes(chart, BitmapEncoder.BitmapFormat.PNG);
+        return ChartEncoder.getBytes(chart, "png");
     }
 
     /** Requests a second between samples about half a second apart. */

@@ -1,7 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.kv.demo;
 
-import java.io.File;
+import java.io.Console;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -32,10 +32,16 @@ public final class Demo {
     private static final int DELETE_ONE_IN = 6;
 
     private final DemoOptions options;
-    private final Progress progress = new Progress(System.out, System.console() != null);
+    private final Progress progress = new Progress(System.out, terminal());
 
     private Demo(DemoOptions options) {
         this.options = options;
+    }
+
+    @SuppressWarnings("SystemConsoleNull") // null again since JDK 25 where there is none
+    private static boolean terminal() {
+        Console console = System.console();
+        return console != null && console.isTerminal();
     }
 
     /** Runs the demo; {@code --help} tells the exit codes. */
@@ -176,7 +182,7 @@ public final class Demo {
         Path training = Files.createTempDirectory(out, "training-");
         try (Servers trained = new Servers(
                 options, TRAINING_CACHE_BYTES, training.resolve(DATA_FILE), out.resolve("server.log"))) {
-            Path jar = Path.of(Servers.serverClassPath().split(File.pathSeparator)[0]);
+            Path jar = Servers.classPath().getFirst();
             return AotCache.obtain(
                     jar.resolveSibling("aot"),
                     String.join(" ", servers.jvmSettings()),

@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.kv.demo;
 
+import io.warmcache.kv.ByteSize;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.List;
@@ -38,21 +39,21 @@ final class DemoOptions {
     @Option(
             names = "--size",
             paramLabel = "SIZE",
-            converter = Sizes.Converter.class,
+            converter = ByteSize.class,
             description = "Data to load, at least four times the cache (default: 2g; with --kills 32m).")
     long size = UNSET;
 
     @Option(
             names = "--cache",
             paramLabel = "SIZE",
-            converter = Sizes.Converter.class,
+            converter = ByteSize.class,
             description = "Memory of the cache (default: 512m; with --kills 8m).")
     long cache = UNSET;
 
     @Option(
             names = "--page-size",
             paramLabel = "SIZE",
-            converter = Sizes.Converter.class,
+            converter = ByteSize.class,
             description = "Page of the cache, 4k to 64k (default: 4k).")
     long pageSize = 4096;
 
@@ -119,7 +120,7 @@ final class DemoOptions {
     @Option(
             names = "--mvstore-cache",
             paramLabel = "SIZE",
-            converter = Sizes.Converter.class,
+            converter = ByteSize.class,
             description = "MVStore's own cache on the server's heap, whole MiB (default: 1m).")
     long mvstoreCache = Sizes.MIB;
 

@@ -74,6 +74,15 @@ final class Life implements AutoCloseable {
         return age();
     }
 
+    /** Takes a sample now. */
+    void sample() throws IOException {
+        int before = timeline.samples().size();
+        ask(true);
+        while (timeline.samples().size() == before) {
+            client.step((connection, out) -> null, STEP_MILLIS);
+        }
+    }
+
     /**
      * Drives {@code source} and takes samples until {@code done}, which is asked about fifty times a second or more.
      */

@@ -42,7 +42,7 @@ final class Oracle {
     /** What one read may find: {@code floor}, or anything from {@code first} to {@code last}. */
     record Allowed(int floor, int first, int last) {
         boolean contains(int version) {
-            return version == floor || version >= first && version <= last;
+            return version == floor || (version >= first && version <= last);
         }
 
         /** Whether there is but one answer. */
@@ -106,7 +106,7 @@ final class Oracle {
         if (dueCount == dueKey.length) {
             grow();
         }
-        int at = dueHead + dueCount & dueKey.length - 1;
+        int at = (dueHead + dueCount) & (dueKey.length - 1);
         dueKey[at] = key;
         dueVersion[at] = version;
         dueTime[at] = now;
@@ -148,7 +148,7 @@ final class Oracle {
     void serverStopped() {
         for (; dueCount > 0; dueCount--) {
             raise(dueKey[dueHead], dueVersion[dueHead]);
-            dueHead = dueHead + 1 & dueKey.length - 1;
+            dueHead = (dueHead + 1) & (dueKey.length - 1);
         }
         serverKilled(0);
     }
@@ -166,7 +166,7 @@ final class Oracle {
     private void comeDue(long now) {
         while (dueCount > 0 && now - dueTime[dueHead] > windowNanos) {
             raise(dueKey[dueHead], dueVersion[dueHead]);
-            dueHead = dueHead + 1 & dueKey.length - 1;
+            dueHead = (dueHead + 1) & (dueKey.length - 1);
             dueCount--;
         }
     }
@@ -184,7 +184,7 @@ final class Oracle {
         int[] versions = new int[2 * size];
         long[] times = new long[2 * size];
         for (int i = 0; i < dueCount; i++) {
-            int from = dueHead + i & size - 1;
+            int from = (dueHead + i) & (size - 1);
             keys[i] = dueKey[from];
             versions[i] = dueVersion[from];
             times[i] = dueTime[from];

@@ -73,9 +73,9 @@ final class ReportWriter {
         page.append(String.format(
                 Locale.ROOT,
                 "Every value that any request of any phase read, %,d in all, byte for byte, with what an oracle allows"
-                        + " that knows the writes alone: %,d acknowledged ones, and those that were under way at a kill,"
-                        + " which may have happened or not. After the load of each restart every key of the store was"
-                        + " read so.</p>%n",
+                        + " that knows the writes alone: %,d acknowledged ones, and those that were under way at a"
+                        + " kill, which may have happened or not. After the load of each restart every key of the store"
+                        + " was read so.</p>%n",
                 answers.valuesCompared(),
                 answers.writesAcknowledged()));
         page.append("<h2>How to read it</h2>\n").append(reading());
@@ -159,8 +159,8 @@ final class ReportWriter {
                 is nearly as good. warmcache earns its keep where blocks are read with O_DIRECT, are decoded or come
                 from afar, where the page cache dies with the container, and where a hit must not cost a system
                 call.</p>
-                <p>The restarts follow one another on the same file with the same sequence of requests. Each goes on with
-                the writes of the one before it, and each begins after a SIGKILL.</p>
+                <p>The restarts follow one another on the same file with the same sequence of requests. Each goes on
+                with the writes of the one before it, and each begins after a SIGKILL.</p>
                 """;
     }
 

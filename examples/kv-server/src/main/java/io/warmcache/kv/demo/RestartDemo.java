@@ -86,7 +86,7 @@ final class RestartDemo {
         for (Way way : Way.values()) {
             if (way != Way.WARM) {
                 session.servers().drop(cache);
-                cache = name + "-" + way.ordinal();
+                cache = name + "-" + restarts.size();
                 preparePageCache(way);
             }
             restarts.add(restart(way, cache, before));
@@ -129,7 +129,7 @@ final class RestartDemo {
         Map<FrameState, Integer> records = session.servers().records(name);
         Map<String, Long> byState = new TreeMap<>();
         records.forEach((state, count) -> byState.put(state.name(), (long) count));
-        long reusable = records.getOrDefault(FrameState.CLEAN, 0) + records.getOrDefault(FrameState.WRITTEN, 0);
+        long reusable = byState.getOrDefault("CLEAN", 0L) + byState.getOrDefault("WRITTEN", 0L);
         progress.step("its memory holds " + Figures.count(reusable) + " reusable frames " + byState);
         return new Report.Before(
                 session.model().keys(),

@@ -17,10 +17,13 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** One life of the server: a child JVM, its output, and what the kernel says of it. */
 final class ServerProcess {
     private static final int TAIL_LINES = 30;
+    private static final Pattern PORT = Pattern.compile("\\bport=([0-9]+)");
 
     private final Process process;
     private final long startedNanos;
@@ -156,10 +159,9 @@ final class ServerProcess {
 
     private void readPort(String line) {
         if (line.startsWith("READY ")) {
-            for (String word : line.split(" ")) {
-                if (word.startsWith("port=")) {
-                    port.complete(Integer.parseInt(word.substring("port=".length())));
-                }
+            Matcher matcher = PORT.matcher(line);
+            if (matcher.find()) {
+                port.complete(Integer.parseInt(matcher.group(1)));
             }
         }
     }

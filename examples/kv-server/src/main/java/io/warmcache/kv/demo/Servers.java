@@ -16,6 +16,8 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,6 +63,7 @@ final class Servers implements AutoCloseable {
                 "-Xms" + HEAP,
                 "-Xmx" + HEAP,
                 "-XX:-UsePerfData",
+                "-Djdk.nio.maxCachedBufferSize=262144",
                 "-XX:+ExitOnOutOfMemoryError",
                 "--enable-native-access=ALL-UNNAMED",
                 "--illegal-native-access=deny",
@@ -87,7 +90,7 @@ final class Servers implements AutoCloseable {
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(List.of(extra));
         command.addAll(jvmSettings());
-        command.addAll(List.of("-cp", serverClassPath(), "io.warmcache.kv.KvServer"));
+        command.addAll(List.of("-cp", join(classPath()), "io.warmcache.kv.KvServer"));
         command.addAll(List.of("--port", "0", "--file", dataFile.toString()));
         command.addAll(List.of("--cache-name", cacheName, "--cache-size", Long.toString(cacheBytes)));
         command.addAll(List.of("--page-size", Long.toString(options.pageSize), "--backend", options.backend));
@@ -99,13 +102,16 @@ final class Servers implements AutoCloseable {
         return server;
     }
 
+    private static String join(List<Path> paths) {
+        return paths.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator));
+    }
+
     /** The class path of this JVM: the jar of the server and what it needs. */
-    static String serverClassPath() {
-        List<String> absolute = new ArrayList<>();
-        for (String each : System.getProperty("java.class.path").split(File.pathSeparator)) {
-            absolute.add(Path.of(each).toAbsolutePath().toString());
-        }
-        return String.join(File.pathSeparator, absolute);
+    static List<Path> classPath() {
+        return Pattern.compile(File.pathSeparator, Pattern.LITERAL)
+                .splitAsStream(System.getProperty("java.class.path"))
+                .map(each -> Path.of(each).toAbsolutePath())
+                .toList();
     }
 
     /** Frames by state in the memory of a cache that no process has open. */

@@ -2,35 +2,12 @@
 package io.warmcache.kv.demo;
 
 import java.util.Locale;
-import picocli.CommandLine.ITypeConverter;
-import picocli.CommandLine.TypeConversionException;
 
-/** Byte counts as people write and read them. */
+/** Byte counts as people read them. */
 final class Sizes {
     static final long MIB = 1L << 20;
 
-    private static final String UNITS = "kmg";
-
     private Sizes() {}
-
-    /** For options: bytes, or {@code 64k}, {@code 512m}, {@code 2g}. */
-    static final class Converter implements ITypeConverter<Long> {
-        @Override
-        public Long convert(String text) {
-            String lower = text.toLowerCase(Locale.ROOT);
-            int unit = lower.isEmpty() ? -1 : UNITS.indexOf(lower.charAt(lower.length() - 1));
-            String digits = unit < 0 ? lower : lower.substring(0, lower.length() - 1);
-            try {
-                long bytes = Math.multiplyExact(Long.parseLong(digits), 1L << 10 * (unit + 1));
-                if (bytes > 0) {
-                    return bytes;
-                }
-            } catch (NumberFormatException | ArithmeticException e) {
-                // told below
-            }
-            throw new TypeConversionException("'" + text + "' is not a size: write bytes, or 64k, 512m, 2g");
-        }
-    }
 
     static String format(long bytes) {
         return format((double) bytes);

@@ -37,7 +37,7 @@ final class Zipf {
         int low = 0;
         int high = cumulative.length - 1;
         while (low < high) {
-            int middle = low + high >>> 1;
+            int middle = (low + high) >>> 1;
             if (cumulative[middle] > point) {
                 high = middle;
             } else {
