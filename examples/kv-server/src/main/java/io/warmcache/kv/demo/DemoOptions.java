@@ -121,8 +121,8 @@ final class DemoOptions {
             names = "--mvstore-cache",
             paramLabel = "SIZE",
             converter = ByteSize.class,
-            description = "MVStore's own cache on the server's heap, whole MiB (default: 1m).")
-    long mvstoreCache = Sizes.MIB;
+            description = "MVStore's own cache on the server's heap, whole MiB, 2m or more (default: 2m).")
+    long mvstoreCache = 2 * Sizes.MIB;
 
     @Option(
             names = "--durability",
