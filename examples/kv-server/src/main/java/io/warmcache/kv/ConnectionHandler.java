@@ -220,8 +220,7 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
     private void settle(int start) {
         long ticket = session.replyTicket();
         if (ticket > outTicket && !committer.isCompleted(ticket)) {
-            separate(start);
-            outTicket = ticket;
+            separate(start, ticket);
         }
         long written = session.writeTicket();
         if (written != 0 && committer.congested()) {
@@ -233,17 +232,19 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
         }
     }
 
-    /** Sends what was written before {@code start}, so that it does not wait for what comes after. */
-    private void separate(int start) {
+    /** Sends what was written before {@code start}, so that it does not wait for {@code ticket} as what comes after. */
+    private void separate(int start, long ticket) {
         ByteBuf out = reply.out();
+        long before = outTicket;
+        outTicket = ticket;
         if (start == out.readerIndex()) {
             return;
         }
         ByteBuf later = newBuffer();
         later.writeBytes(out, start, out.writerIndex() - start);
         out.writerIndex(start);
-        send(out, outTicket);
         reply.redirect(later);
+        send(out, before);
     }
 
     private void flushReplies() {
@@ -252,9 +253,11 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
         }
         ByteBuf out = reply.out();
         if (out.isReadable()) {
-            send(out, outTicket);
+            // first: writing may fill the channel, which is told at once and ends up here again
+            long ticket = outTicket;
             reply.redirect(newBuffer());
             outTicket = 0;
+            send(out, ticket);
         }
         channel.flush();
         if (session.isClosing() && held.isEmpty() && !closeSent) {
