@@ -108,13 +108,40 @@ final class Header {
     }
 
     /**
-     * Whether these bytes may be overwritten: they are a header, however damaged, or zeros. Anything else is
-     * somebody's file.
+     * Whether these bytes may be overwritten: they are a header, however damaged or cut short, or zeros. Anything
+     * else is somebody's file.
+     *
+     * @param size bytes that the file has
      */
-    static boolean resembles(MemorySegment bytes) {
-        return Long.bitCount(bytes.get(Layout.LONG, 0) ^ MAGIC) <= MAGIC_DISTANCE
-                || Long.bitCount(bytes.get(Layout.LONG, Geometry.HEADER_SIZE) ^ MAGIC) <= MAGIC_DISTANCE
-                || isZero(bytes);
+    static boolean resembles(MemorySegment bytes, long size) {
+        if (size < 8) {
+            long mask = (1L << (8 * size)) - 1;
+            return (bytes.get(Layout.LONG, 0) & mask) == (MAGIC & mask) || isZero(bytes);
+        }
+        return resemblesCopy(bytes, 0) || resemblesCopy(bytes, Geometry.HEADER_SIZE) || isZero(bytes);
+    }
+
+    private static boolean resemblesCopy(MemorySegment bytes, long base) {
+        return Long.bitCount(bytes.get(Layout.LONG, base) ^ MAGIC) <= MAGIC_DISTANCE
+                || geometry(words(bytes, base)) != null;
+    }
+
+    private static long[] words(MemorySegment m, long base) {
+        long[] w = new long[WORDS];
+        MemorySegment.copy(m, Layout.LONG, base, w, 0, WORDS);
+        return w;
+    }
+
+    /** The geometry that a copy tells, if it is possible and its parts agree. */
+    private static @Nullable Geometry geometry(long[] w) {
+        if (w[5] < 4096 || w[5] > 65536 || Long.bitCount(w[5]) != 1 || w[6] < 1 || w[6] > 1 << 24 || w[7] < 1
+                || w[7] > 1 << 20) {
+            return null;
+        }
+        Geometry g = Geometry.of((int) w[5], (int) w[6], (int) w[7]);
+        return w[8] == g.recordSize() && w[9] == g.ledgerOffset() && w[10] == g.framesOffset() && w[11] == g.length()
+                ? g
+                : null;
     }
 
     private static boolean isZero(MemorySegment bytes) {
@@ -140,14 +167,9 @@ final class Header {
                 || !checksumMatches(m, base, VERSION)) {
             return null;
         }
-        long[] w = new long[WORDS];
-        MemorySegment.copy(m, Layout.LONG, base, w, 0, WORDS);
-        if (w[5] < 4096 || w[5] > 65536 || Long.bitCount(w[5]) != 1 || w[6] < 1 || w[6] > 1 << 24 || w[7] < 1
-                || w[7] > 1 << 20 || w[12] == 0 || w[20] < 1) {
-            return null;
-        }
-        Geometry g = Geometry.of((int) w[5], (int) w[6], (int) w[7]);
-        if (w[8] != g.recordSize() || w[9] != g.ledgerOffset() || w[10] != g.framesOffset() || w[11] != g.length()) {
+        long[] w = words(m, base);
+        Geometry g = geometry(w);
+        if (g == null || w[12] == 0 || w[20] < 1) {
             return null;
         }
         Header h = new Header(g, w[4], w[12], new UUID(w[13], w[14]));

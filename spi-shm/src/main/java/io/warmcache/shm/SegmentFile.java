@@ -247,17 +247,18 @@ final class SegmentFile {
     }
 
     /**
-     * Refuses a file that was never a segment, so that a mistyped path costs nobody a file.
+     * Refuses a file that was never a segment, so that a mistyped path costs nobody a file. Files of our own naming
+     * are ours.
      *
      * @throws IOException if the file holds something else
      */
     void requireOverwritable() throws IOException {
         long size = stat().size();
-        if (size == 0) {
+        if (size == 0 || path.startsWith(DIRECTORY + PREFIX)) {
             return;
         }
         try (Arena arena = Arena.ofConfined()) {
-            if (!Header.resembles(headerBytes(fd, path, size, arena))) {
+            if (!Header.resembles(headerBytes(fd, path, size, arena), size)) {
                 throw new IOException(path + " exists and is not a warmcache segment, so it is not overwritten:"
                         + " remove it or name another file");
             }

@@ -101,20 +101,23 @@ final class ShmBackend implements FrameBackend {
             Header.Reading reading = segment.readHeader();
             String coldReason = coldReason(segment, reading, config, wanted, unit, domain, boot);
             Header header = reading.header();
+            long length = wanted.fileLength(unit);
+            long allocated = segment.stat().allocated();
+            if (checkLimits) {
+                // For a warm segment too: heap that no longer fits beside it ends in a loop of kills and restarts.
+                budget.requireWithinLimits(length, allocated);
+            }
             if (coldReason.isEmpty() && header != null) {
-                ShmBackend backend = attachWarm(segment, arena, header, reading.whole(), config, domain, boot, hook);
+                MemorySegment memory = segment.map(length, arena);
+                ShmBackend backend =
+                        attachWarm(segment, arena, memory, header, reading.whole(), config, domain, boot, hook);
                 done = true;
                 return backend;
             }
             if (!segment.isNew()) {
                 segment.requireOverwritable();
             }
-            long length = wanted.fileLength(unit);
-            long allocated = segment.stat().allocated();
             MemoryBudget.requireSpace(segment.path(), fs, length, allocated);
-            if (checkLimits) {
-                budget.requireWithinLimits(length, allocated);
-            }
             segment.format(length, fs);
             MemorySegment memory = segment.map(length, arena);
             Header fresh = new Header(wanted, config.checksum().algorithmId(), randomIncarnation(), boot);
@@ -144,18 +147,17 @@ final class ShmBackend implements FrameBackend {
     private static ShmBackend attachWarm(
             SegmentFile segment,
             Arena arena,
+            MemorySegment memory,
             Header header,
             int wholeCopies,
             BackendConfig config,
             FailureDomain domain,
             UUID boot,
-            @Nullable StepHook hook)
-            throws IOException {
+            @Nullable StepHook hook) {
         BlockChecksum checksum = algorithm(config, header.algorithm);
         if (checksum == null) {
             throw new IllegalStateException("the algorithm was known when the header was judged");
         }
-        MemorySegment memory = segment.map(header.geometry.length(), arena);
         AttachReport report = new AttachReport(
                 true, "", header.clean && wholeCopies == 2, segment.waitedNanos(), unfinished(header));
         header.unfinished++;
@@ -291,6 +293,11 @@ final class ShmBackend implements FrameBackend {
 
     Geometry geometry() {
         return geometry;
+    }
+
+    /** The whole segment. */
+    MemorySegment segment() {
+        return memory;
     }
 
     @Nullable StepHook hook() {

@@ -57,7 +57,7 @@ final class StoreGate {
         if (Math.abs(clockOffset - journal.clockOffset()) >= CLOCK_STEP) {
             return changed("the clock was set while the file was open");
         }
-        return probe(journal, journal.token(), journal.window(), now, "the owner died while writing");
+        return probe(journal, journal.token(), journal.window(), now, "the owner died while the file was changing");
     }
 
     private static FileVerdict afterReboot(StoreJournal.Snapshot journal, StoreVersion now, boolean settled) {

@@ -73,6 +73,8 @@ class ProtocolTest {
     void fillReadsPagesZeroesTheRestAndSurvivesDeath(IoMode mode) throws Exception {
         byte[] content = Env.random(1, 3 * PAGE + 5000);
         Path p = env.file("data", content);
+        // Longer than a clock tick: only then do the file's times tell that nothing changed.
+        Env.pass(25_000_000);
         ShmBackend b = env.attach();
         b.memory().fill((byte) 0x55);
         ShmFile f = Env.map(b, p, MapOptions.DEFAULT.withIoMode(mode));

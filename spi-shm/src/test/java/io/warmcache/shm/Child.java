@@ -1,0 +1,229 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import io.warmcache.BusyException;
+import io.warmcache.CacheConfig;
+import io.warmcache.CacheException;
+import io.warmcache.IoMode;
+import io.warmcache.MapOptions;
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+
+/** What tests run in a JVM of its own, and how they start it. */
+public final class Child {
+    static final int FIXED_PAGES = 40;
+    static final int WRITERS = 3;
+    static final int FRAMES = 56;
+
+    private Child() {}
+
+    public static void main(String[] args) throws Exception {
+        switch (args[0]) {
+            case "try" -> System.out.println(tryAttach(args[1], Long.parseLong(args[2])));
+            case "hold" -> {
+                ShmBackend b = attach(args[1], Long.parseLong(args[2]), 2000);
+                System.out.println("attached");
+                int next = System.in.read();
+                while (next >= 0) {
+                    next = System.in.read();
+                }
+                b.close();
+            }
+            case "write" -> write(args[1], Path.of(args[2]), IoMode.valueOf(args[3]), Long.parseLong(args[4]));
+            default -> throw new IllegalArgumentException(args[0]);
+        }
+    }
+
+    static CacheConfig writerConfig(Path segment) {
+        return CacheConfig.of(segment.toString(), (long) FRAMES * Env.PAGE)
+                .withPageSize(Env.PAGE)
+                .withMaxFiles(6)
+                .withMaxUnfinishedAttaches(0)
+                .withOwnerWait(Duration.ofSeconds(20));
+    }
+
+    private static ShmBackend attach(String segment, long capacity, long wait) throws IOException {
+        CacheConfig config = CacheConfig.of(segment, capacity)
+                .withPageSize(Env.PAGE)
+                .withMaxFiles(6)
+                .withOwnerWait(Duration.ofMillis(wait));
+        return (ShmBackend) new ShmProvider().attach(Env.backendConfig(config));
+    }
+
+    /** Attaches and detaches; what came of it, in words. */
+    public static String tryAttach(String segment, long capacity) throws IOException {
+        try {
+            ShmBackend b = attach(segment, capacity, 100);
+            String found = b.attachReport().warm() ? "warm" : "cold: " + b.attachReport().coldReason();
+            b.close();
+            return found;
+        } catch (BusyException e) {
+            return "busy: " + e.getMessage();
+        } catch (CacheException | IOException e) {
+            return "error: " + e.getMessage();
+        }
+    }
+
+    /**
+     * Changes a file for ever: threads that write back pages of their own within the file, and one that extends it,
+     * by odd lengths too, and cuts it back.
+     */
+    private static void write(String segment, Path file, IoMode mode, long seed) throws Exception {
+        CacheConfig config = writerConfig(Path.of(segment));
+        ShmBackend b = ShmBackend.attach(Env.backendConfig(config), MemoryBudget.ofThisProcess(), null);
+        for (int frame : Env.survivors(b).keySet()) {
+            b.release(frame);
+        }
+        ShmFile f = Env.map(b, file, MapOptions.DEFAULT.withIoMode(mode));
+        b.recoveryFinished();
+        long fixed = (long) FIXED_PAGES * Env.PAGE;
+        f.truncate(fixed);
+        List<Thread> threads = new ArrayList<>();
+        for (int i = 0; i < WRITERS; i++) {
+            int me = i;
+            threads.add(new Thread(() -> writer(b, f, me, fixed, new Random(seed + me))));
+        }
+        threads.add(new Thread(() -> appender(b, f, fixed, new Random(seed - 1))));
+        threads.forEach(Thread::start);
+        System.out.println("ready");
+        while (true) {
+            Env.pass(10_000_000);
+            f.settle();
+            if (seed % 2 == 0) {
+                f.force();
+            }
+        }
+    }
+
+    /** Page {@code p} in frame {@code p}. */
+    private static void writer(ShmBackend b, ShmFile f, int me, long size, Random random) {
+        int pages = FIXED_PAGES / WRITERS;
+        boolean[] resident = new boolean[FIXED_PAGES];
+        try {
+            while (true) {
+                int count = 1 + random.nextInt(3);
+                int first = me * pages + random.nextInt(pages - count + 1);
+                int[] run = new int[count];
+                int[] masks = new int[count];
+                for (int i = 0; i < count; i++) {
+                    run[i] = first + i;
+                    masks[i] = 1 + random.nextInt(3);
+                    if (!resident[run[i]]) {
+                        f.fill(run[i], Env.ints(run[i]), 1, size, random.nextInt(2));
+                        resident[run[i]] = true;
+                    }
+                    b.markDirty(run[i]);
+                    for (int block = 0; block < 2; block++) {
+                        if ((masks[i] >>> block & 1) != 0) {
+                            scribble(b, run[i], block * 4096, 4096, random);
+                        }
+                    }
+                }
+                f.writeBack(first, run, masks, count, size);
+                if (random.nextInt(4) == 0) {
+                    int evicted = me * pages + random.nextInt(pages);
+                    b.release(evicted);
+                    resident[evicted] = false;
+                }
+            }
+        } catch (IOException e) {
+            e.printStackTrace();
+            System.exit(3);
+        }
+    }
+
+    private static void scribble(ShmBackend b, int frame, int from, int length, Random random) {
+        byte[] bytes = new byte[length];
+        random.nextBytes(bytes);
+        MemorySegment.copy(
+                bytes, 0, b.memory(), ValueLayout.JAVA_BYTE, (long) frame * Env.PAGE + from, bytes.length);
+    }
+
+    private static void appender(ShmBackend b, ShmFile f, long fixed, Random random) {
+        int first = FIXED_PAGES;
+        int most = FRAMES - first;
+        try {
+            while (true) {
+                int pages = 1 + random.nextInt(most);
+                int tail = random.nextBoolean() ? Env.PAGE : 1 + random.nextInt(Env.PAGE);
+                for (int i = 0; i < pages; i++) {
+                    f.blank(FIXED_PAGES + i, first + i);
+                    int length = i == pages - 1 ? tail : Env.PAGE;
+                    scribble(b, first + i, 0, length, random);
+                    long size = fixed + (long) i * Env.PAGE + length;
+                    f.writeBack(FIXED_PAGES + i, Env.ints(first + i), Env.ints(3), 1, size);
+                }
+                for (int i = pages - 1; i >= 0; i--) {
+                    b.release(first + i);
+                }
+                f.truncate(fixed);
+            }
+        } catch (IOException e) {
+            e.printStackTrace();
+            System.exit(3);
+        }
+    }
+
+    // Starting it
+
+    static Process start(List<String> jvmOptions, String... args) throws IOException {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:TieredStopAtLevel=1",
+                "-XX:-UsePerfData",
+                "-Xshare:auto",
+                "-cp",
+                classPath()));
+        command.addAll(jvmOptions);
+        command.add(Child.class.getName());
+        command.addAll(List.of(args));
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    static Process start(String... args) throws IOException {
+        return start(List.of("--illegal-native-access=deny", "--enable-native-access=ALL-UNNAMED"), args);
+    }
+
+    static String classPath() {
+        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    static List<Path> classPathEntries() {
+        List<Path> entries = new ArrayList<>();
+        for (String entry : classPath().split(File.pathSeparator, -1)) {
+            entries.add(Path.of(entry));
+        }
+        return entries;
+    }
+
+    /** The last line of what the child says until its end. */
+    static String outcome(Process child) throws Exception {
+        String text = new String(child.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
+        child.waitFor();
+        return text.substring(text.lastIndexOf('\n') + 1);
+    }
+
+    static void awaitLine(Process child, String line) throws IOException {
+        BufferedReader reader =
+                new BufferedReader(new InputStreamReader(child.getInputStream(), StandardCharsets.UTF_8));
+        StringBuilder before = new StringBuilder();
+        String next = reader.readLine();
+        while (next != null && !next.equals(line)) {
+            before.append(next).append('\n');
+            next = reader.readLine();
+        }
+        if (next == null) {
+            throw new AssertionError("the child ended without saying \"" + line + "\":\n" + before);
+        }
+    }
+}

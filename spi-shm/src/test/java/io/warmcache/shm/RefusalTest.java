@@ -1,0 +1,329 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.shm;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.warmcache.CacheConfig;
+import io.warmcache.spi.FrameBackendProvider;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.ServiceLoader;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** What a user can get wrong, and the sentence that says so. */
+class RefusalTest {
+    private Env env;
+
+    @BeforeEach
+    void open() throws Exception {
+        env = new Env();
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        env.close();
+    }
+
+    private void refused(String... parts) {
+        refused(env.config(), parts);
+    }
+
+    private void refused(CacheConfig config, String... parts) {
+        IOException e = assertThrows(IOException.class, () -> env.attach(config));
+        for (String part : parts) {
+            assertTrue(e.getMessage().contains(part), e.getMessage());
+        }
+    }
+
+    @Test
+    void theProviderIsFoundByName() {
+        List<String> names = new ArrayList<>();
+        ServiceLoader.load(FrameBackendProvider.class).forEach(p -> names.add(p.name()));
+        assertTrue(names.contains("shm"), names::toString);
+    }
+
+    @Test
+    void aSymbolicLinkIsNotFollowed() throws Exception {
+        Files.createSymbolicLink(env.segment(), env.segments.resolve("elsewhere"));
+        refused("symbolic link", "remove the link");
+        assertFalse(Files.exists(env.segments.resolve("elsewhere")));
+    }
+
+    @Test
+    void aDirectoryOrAPipeIsNoSegment() throws Exception {
+        Files.createDirectory(env.segment());
+        refused("Is a directory");
+        Files.delete(env.segment());
+        assertEquals(0, new ProcessBuilder("mkfifo", "-m", "600", env.segment().toString()).start().waitFor());
+        refused("a pipe", "regular file");
+    }
+
+    @Test
+    void aFileThatOthersMayReadIsNotTrusted() throws Exception {
+        env.attach().close();
+        Files.setPosixFilePermissions(env.segment(), PosixFilePermissions.fromString("rw-r-----"));
+        refused("mode 0640", "chmod 600");
+    }
+
+    @Test
+    void aForeignOwnersFileIsNotUsed() throws Exception {
+        assumeTrue(Libc.effectiveUser() == 0, "giving a file away takes root");
+        env.attach().close();
+        Files.setAttribute(env.segment(), "unix:uid", 12345);
+        refused("belongs to user 12345", "use another name");
+    }
+
+    @Test
+    void aForeignOwnersFileInSharedMemoryIsNotUsed() throws Exception {
+        assumeTrue(Libc.effectiveUser() == 0, "giving a file away takes root");
+        String name = "test-foreign-" + ProcessHandle.current().pid();
+        Path path = Path.of("/dev/shm/warmcache." + name);
+        try {
+            CacheConfig config = CacheConfig.of(name, 1 << 20);
+            env.attach(config).close();
+            assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(path)));
+            Files.setAttribute(path, "unix:uid", 12345);
+            refused(config, "belongs to user 12345");
+        } finally {
+            Files.deleteIfExists(path);
+        }
+    }
+
+    @Test
+    void deviceResourcesAndUnusableNamesAreRefused() {
+        refused(Env.config(Path.of("/sys/bus/pci/devices/x/resource0_wc")), "write-combining");
+        refused(Env.config(Path.of("/dev/../sys/x")), "write-combining");
+        refused(CacheConfig.of(".hidden", 1 << 20), "not start with a dot");
+        refused(CacheConfig.of("a/b", 1 << 20), "1 to 200 of");
+        refused(CacheConfig.of("x".repeat(201), 1 << 20), "1 to 200 of");
+        refused(Env.config(env.segments.resolve("no/such")), "directory does not exist");
+    }
+
+    @Test
+    void aFileThatIsNoSegmentIsNeverOverwritten() throws Exception {
+        byte[] precious = Env.random(30, 100_000);
+        Files.write(env.segment(), precious);
+        Files.setPosixFilePermissions(env.segment(), PosixFilePermissions.fromString("rw-------"));
+        refused("not a warmcache segment");
+        assertThrows(IOException.class, () -> new ShmProvider().drop(Env.backendConfig(env.config())));
+        assertArrayEquals(precious, Files.readAllBytes(env.segment()));
+    }
+
+    @Test
+    void unknownOptionValuesAreRefused() {
+        for (String option : List.of(ShmBackend.OPTION_CGROUP_CHECK, ShmBackend.OPTION_DOMAIN)) {
+            IllegalArgumentException e = assertThrows(
+                    IllegalArgumentException.class,
+                    () -> env.attach(env.config().withOptions(java.util.Map.of(option, "perhaps"))));
+            assertTrue(e.getMessage().contains(option), e.getMessage());
+        }
+    }
+
+    @Test
+    void deniedNativeAccessIsSaidWithItsOption() throws Exception {
+        String outcome = Child.outcome(Child.start(
+                List.of("--illegal-native-access=deny"), "try", env.segment().toString(), String.valueOf(1 << 20)));
+        assertTrue(outcome.startsWith("error: "), outcome);
+        assertTrue(outcome.contains("--enable-native-access=ALL-UNNAMED"), outcome);
+        assertFalse(Files.exists(env.segment()));
+    }
+
+    @Test
+    void aTinySharedMemoryIsAnErrorThatNamesBothSizesAndTheMend() throws Exception {
+        FsStat tiny = new FsStat(FsStat.TMPFS, 1, 4096, 64 << 20, 60 << 20);
+        IOException e = assertThrows(
+                IOException.class, () -> MemoryBudget.requireSpace("/dev/shm/warmcache.x", tiny, 4L << 30, 0));
+        assertEquals(
+                "the file system of /dev/shm has 60 MiB free of 64 MiB, the cache needs 4 GiB: make it larger (mount -o"
+                        + " remount,size=4096m /dev/shm; docker run --shm-size=4096m; in Kubernetes an emptyDir with"
+                        + " medium Memory), or configure a smaller capacity",
+                e.getMessage());
+        MemoryBudget.requireSpace("/dev/shm/x", tiny, 64 << 20, 4 << 20);
+        MemoryBudget.requireSpace("/dev/shm/x", new FsStat(FsStat.TMPFS, 1, 4096, 0, 0), 4L << 30, 0);
+    }
+
+    @Test
+    void aTinyFileSystemIsRefusedBeforeAnythingIsTouched() throws Exception {
+        Path mount = Files.createDirectory(env.data.resolve("mount"));
+        assumeTrue(
+                new ProcessBuilder("mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", mount.toString())
+                                .start()
+                                .waitFor()
+                        == 0,
+                "mounting takes root");
+        try {
+            Path segment = mount.resolve("segment");
+            refused(CacheConfig.of(segment.toString(), 16 << 20), "1 MiB free of 1 MiB", "the cache needs 18.3 MiB");
+            assertFalse(Files.exists(segment));
+            env.attach(Env.config(segment)).close();
+            // A larger capacity, which does not fit, leaves the old segment as it was.
+            refused(CacheConfig.of(segment.toString(), 16 << 20), "the cache needs");
+            ShmBackend b = env.attach(Env.config(segment));
+            assertTrue(b.attachReport().warm());
+            b.close();
+            // Holes that nothing is left to fill: an error, and no signal at the first touch.
+            try (RandomAccessFile f = new RandomAccessFile(segment.toFile(), "rw")) {
+                long size = f.length();
+                f.setLength(Geometry.of(Env.config(segment)).framesOffset());
+                f.setLength(size);
+            }
+            try (FileChannel filler = FileChannel.open(
+                    mount.resolve("filler"), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                assertThrows(IOException.class, () -> {
+                    while (true) {
+                        filler.write(ByteBuffer.allocate(4096));
+                    }
+                });
+            }
+            IOException e = assertThrows(IOException.class, () -> env.attach(Env.config(segment)));
+            assertTrue(e.getMessage().contains("the cache needs"), e.getMessage());
+        } finally {
+            assertEquals(0, new ProcessBuilder("umount", mount.toString()).start().waitFor());
+        }
+    }
+
+    // Control groups
+
+    private Path fakeProc(String cgroup, String mountinfo) throws IOException {
+        Path proc = Files.createDirectories(env.data.resolve("proc"));
+        Files.writeString(proc.resolve("cgroup"), cgroup);
+        Files.writeString(proc.resolve("mountinfo"), mountinfo);
+        return proc;
+    }
+
+    private Path group(String path, String... namesAndValues) throws IOException {
+        Path dir = Files.createDirectories(env.data.resolve(path));
+        for (int i = 0; i < namesAndValues.length; i += 2) {
+            Files.writeString(dir.resolve(namesAndValues[i]), namesAndValues[i + 1] + "\n");
+        }
+        return dir;
+    }
+
+    private static long mib(long n) {
+        return n << 20;
+    }
+
+    private String limitError(Path proc, long length, long allocated) {
+        MemoryBudget budget = new MemoryBudget(proc, mib(100), mib(50));
+        return assertThrows(IOException.class, () -> budget.requireWithinLimits(length, allocated)).getMessage();
+    }
+
+    @Test
+    void theLimitOfEveryAncestorControlGroupCounts() throws Exception {
+        Path top = group("v2", "cgroup.procs", "");
+        group("v2/a", "memory.max", "" + mib(400), "memory.high", "max", "memory.stat", "anon 5\nshmem " + mib(10));
+        group("v2/a/b", "memory.max", "max", "memory.high", "max");
+        Path proc = fakeProc("0::/a/b\n", "30 20 0:25 / " + top + " rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
+        MemoryBudget budget = new MemoryBudget(proc, mib(100), mib(50));
+        budget.requireWithinLimits(mib(240), 0);
+        // What the segment has already is among the shared memory of the group.
+        budget.requireWithinLimits(mib(250), mib(10));
+        assertEquals(
+                "the memory limit in " + top + "/a/memory.max is 400 MiB, the cache needs 250 MiB beside 100 MiB of"
+                        + " heap (-Xmx) and 50 MiB of direct memory (-XX:MaxDirectMemorySize) and 10 MiB of shared"
+                        + " memory left by others (look for segments in /dev/shm that nobody uses): raise the"
+                        + " limit, lower one of these, or skip this check with the option shm.cgroupCheck=off",
+                limitError(proc, mib(250), 0));
+        group("v2/a/b", "memory.high", "" + mib(200));
+        assertTrue(limitError(proc, mib(100), 0).contains("a/b/memory.high is 200 MiB"));
+    }
+
+    @Test
+    void controlGroupsOfVersionOneCount() throws Exception {
+        Path memory = group("v1/memory", "memory.limit_in_bytes", "9223372036854771712");
+        group("v1/memory/x", "memory.limit_in_bytes", "" + mib(300), "memory.stat", "total_shmem " + mib(20));
+        Path proc = fakeProc(
+                "5:cpu,cpuacct:/y\n4:memory:/x\n0::/\n",
+                "31 20 0:3 / " + group("v1/cpu") + " rw - cgroup cgroup rw,cpu,cpuacct\n"
+                        + "32 20 0:4 / " + memory + " rw - cgroup cgroup rw,memory\n");
+        new MemoryBudget(proc, mib(100), mib(50)).requireWithinLimits(mib(130), 0);
+        assertTrue(limitError(proc, mib(131), 0).contains("memory/x/memory.limit_in_bytes is 300 MiB"));
+    }
+
+    @Test
+    void aContainersOwnGroupIsFoundWhateverPartIsMounted() throws Exception {
+        Path top = group("with space", "memory.max", "" + mib(200));
+        String escaped = top.toString().replace(" ", "\\040");
+        // The group itself is what is mounted; and one that lies outside of what is.
+        for (String within : List.of("/docker/abc", "/docker/abc/not-visible", "/../other")) {
+            Path proc = fakeProc("0::" + within + "\n", "1 2 0:9 /docker/abc " + escaped + " ro - cgroup2 cgroup rw\n");
+            assertTrue(limitError(proc, mib(100), 0).contains("is 200 MiB"));
+        }
+        Path none = fakeProc("0::/a\n", "1 2 0:9 / /nowhere rw - tmpfs none rw\ngarbage\n\n");
+        new MemoryBudget(none, mib(100), mib(50)).requireWithinLimits(mib(1 << 20), 0);
+        new MemoryBudget(env.data.resolve("absent"), 1, 1).requireWithinLimits(mib(1 << 20), 0);
+    }
+
+    @Test
+    void aRealControlGroupTooSmallIsAnErrorAndNotAKill() throws Exception {
+        Path root = Path.of("/sys/fs/cgroup/memory");
+        Path group = root.resolve("warmcache-test-" + ProcessHandle.current().pid());
+        assumeTrue(Files.isWritable(root) && Libc.effectiveUser() == 0, "making a control group takes root");
+        Files.createDirectory(group);
+        try {
+            Files.writeString(group.resolve("memory.limit_in_bytes"), "" + mib(300));
+            List<String> command = List.of(
+                    "sh",
+                    "-c",
+                    "echo $$ > " + group + "/cgroup.procs; exec \"$@\"",
+                    "sh",
+                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                    "-Xmx64m",
+                    "-XX:MaxDirectMemorySize=16m",
+                    "--enable-native-access=ALL-UNNAMED",
+                    "-cp",
+                    Child.classPath(),
+                    Child.class.getName(),
+                    "try",
+                    env.segment().toString(),
+                    String.valueOf(mib(280)));
+            Process p = new ProcessBuilder(command).redirectErrorStream(true).start();
+            String outcome = Child.outcome(p);
+            assertTrue(
+                    outcome.startsWith("error: the memory limit in " + group + "/memory.limit_in_bytes is 300 MiB"),
+                    outcome);
+            assertTrue(outcome.contains("16 MiB of direct memory"), outcome);
+            assertFalse(Files.exists(env.segment()));
+        } finally {
+            Env.await("the control group to empty", () -> {
+                try {
+                    return Files.readString(group.resolve("cgroup.procs"), StandardCharsets.US_ASCII).isEmpty();
+                } catch (IOException e) {
+                    return true;
+                }
+            });
+            Files.delete(group);
+        }
+    }
+
+    @Test
+    void theHolderOfALockIsFoundByDeviceAndInode() {
+        FileStat file = new FileStat(0, 0, 1, 42, 0, 0x1b, 0, 0, 0, 0, 0, 0);
+        List<String> lines = List.of(
+                "1: POSIX  ADVISORY  WRITE 111 00:1b:42 0 EOF",
+                "2: FLOCK  ADVISORY  WRITE 222 00:1c:42 0 EOF",
+                "2: -> FLOCK  ADVISORY  WRITE 224 00:1b:42 0 EOF",
+                "3: FLOCK  ADVISORY  WRITE 333 00:1b:42 0 EOF",
+                "4: FLOCK  ADVISORY  WRITE 444 00:1b:43 0 EOF");
+        assertEquals(333, ProcLocks.holder(lines, file));
+        assertEquals(222, ProcLocks.holder(lines.subList(0, 3), file));
+        assertEquals(0, ProcLocks.holder(List.of("5: FLOCK  ADVISORY  WRITE -1 00:1b:42 0 EOF"), file));
+        assertEquals(0, ProcLocks.holder(List.of("nonsense"), file));
+    }
+}
