@@ -606,7 +606,9 @@ final class CachedFile {
                     checkPage(page, Math.min(pages() + 1, RadixIndex.MAX_PAGES));
                 }
                 pin = latch(page, how, extending, true, deadline);
-                if (pin != null && !extending && mayExtend(page)) {
+                if (pin != null && extending) {
+                    pin.ownPermit();
+                } else if (pin != null && mayExtend(page)) {
                     // A truncate made it the last page meanwhile: the permit comes before the latch.
                     pin.unlatchUnchanged();
                     pin = null;

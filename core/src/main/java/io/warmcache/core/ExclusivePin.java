@@ -30,8 +30,11 @@ final class ExclusivePin implements WritePin {
     /** The word at the time of latching; nobody else changes it until it is published again. */
     final long word;
 
-    /** Whether this pin holds the file's extension permit, and gives it back. */
-    private boolean extending;
+    /** Whether the file's extension permit is held while this pin is: then it may lengthen the file. */
+    private final boolean extending;
+
+    /** Whether the permit ends with this pin. */
+    private boolean ownsPermit;
 
     /** The frame was zeroed and not read from the store: dirty as a whole as soon as anything is announced. */
     boolean blank;
@@ -94,6 +97,11 @@ final class ExclusivePin implements WritePin {
             announce(((1 << (last - first + 1)) - 1) << first, true);
             end = Math.max(end, offset + length);
         }
+    }
+
+    /** Hands the extension permit over: it is given back with the pin. */
+    void ownPermit() {
+        ownsPermit = extending;
     }
 
     /** Announces the whole page and zeroes it. */
@@ -267,21 +275,28 @@ final class ExclusivePin implements WritePin {
 
     /** The file's length once this pin's changes are in it. */
     long sizeAfter() {
-        return Math.max(file.size, (page << file.pageShift) + end);
+        return extending ? Math.max(file.size, (page << file.pageShift) + end) : file.size;
     }
 
     /** W7, after the store has taken the bytes. */
     void writtenThrough(long size) {
         file.wrote(frame, page);
-        file.size = Math.max(file.size, size);
+        publishSize(size);
         file.publish(leaf, slot, page, residentWord());
     }
 
     /** W8. */
     void writeLater(long size) {
         file.sets.dirty(page);
-        file.size = Math.max(file.size, size);
+        publishSize(size);
         file.publish(leaf, slot, page, residentWord());
+    }
+
+    /** Without the permit a length is somebody else's to publish, and the one read here may be out of date. */
+    private void publishSize(long size) {
+        if (extending && size > file.size) {
+            file.size = size;
+        }
     }
 
     /** Ends a pin of a collected write that was not published; no effect if it has ended itself. */
@@ -345,8 +360,8 @@ final class ExclusivePin implements WritePin {
             debugArena.close();
         }
         file.cache.pinGone(this);
-        if (extending) {
-            extending = false;
+        if (ownsPermit) {
+            ownsPermit = false;
             file.extension.release();
         }
         if (file.cache.closing) {

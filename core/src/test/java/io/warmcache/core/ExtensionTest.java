@@ -1,0 +1,70 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.Bench.filled;
+import static io.warmcache.core.Bench.pages;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.warmcache.WritePolicy;
+import java.io.IOException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** A file has one end, and one thread at a time moves it. */
+class ExtensionTest {
+    @ParameterizedTest
+    @EnumSource(WritePolicy.class)
+    void anExtendingBulkWriteGivesItsPermitBackOnce(WritePolicy policy) throws Exception {
+        Bench bench = new Bench(Bench.patient(64), policy, new byte[0]);
+        bench.write(0, pages(1, 20));
+        bench.write(79_000, filled(7, 10_000));
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    @Test
+    void aFailedExtendingBulkWriteGivesItsPermitBackOnce() throws Exception {
+        Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_THROUGH, pages(1, 2));
+        bench.fail("write");
+        assertThrows(IOException.class, () -> bench.write(4096, pages(1, 20)));
+        bench.fail("");
+        assertEquals(8192, bench.file.size());
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** A writer inside the file must not publish a length that it read before the end was moved. */
+    @Test
+    void aWriterInsideTheFileLeavesTheLengthAlone() throws Exception {
+        Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        Bench.Gate gate = bench.new Gate("write");
+        var writer = Bench.run(() -> bench.write(4096, filled(9, 10)));
+        gate.awaitReached();
+        bench.file.truncate(3 * 4096);
+        gate.open();
+        writer.get();
+        assertEquals(3 * 4096, bench.file.size());
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    @Test
+    void twoAppendersNeverOverwriteEachOther() throws Exception {
+        Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_THROUGH, new byte[0]);
+        Bench.Gate gate = bench.new Gate("write");
+        var first = Bench.run(() -> bench.write(0, pages(1, 3)));
+        gate.awaitReached();
+        var second = Bench.run(() -> bench.write(2 * 4096, pages(9, 3))).awaitParked();
+        assertFalse(second.isDone());
+        gate.open();
+        first.get();
+        second.get();
+        assertArrayEquals(bench.store.bytes(), bench.read(0, 5 * 4096));
+        bench.assertSound();
+        bench.cache.close();
+    }
+}
