@@ -15,11 +15,13 @@ import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FrameRecord;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /** Sets a file's length ({@code docs/internals.md}, section 7). */
 final class Truncation {
@@ -103,30 +105,24 @@ final class Truncation {
         boolean partial = (newSize & (file.pageSize - 1)) != 0;
         long firstCut = partial ? boundary + 1 : boundary;
         file.truncatingFrom = boundary;
+        VarHandle.fullFence(); // before any look at the index: the other side of admit()
         ExclusivePin pin = null;
+        boolean marked = false;
         List<Leaf> leaves = new ArrayList<>();
         try {
             file.writeBack.flush(backing, boundary);
             if (partial) {
-                pin = file.latchResident(boundary, deadline);
+                pin = latchClean(backing, boundary, deadline);
             }
             file.index.forEachLeaf(firstCut, (first, words) -> leaves.add(new Leaf(first, words)));
             for (Leaf leaf : leaves) {
                 own(backing, leaf, firstCut, deadline);
             }
             if (pin != null) {
+                marked = true;
                 file.backend.markDirty(pin.frame);
             }
-            try {
-                backing.truncate(newSize);
-            } catch (Throwable t) {
-                if (pin != null) {
-                    file.giveUp(pin.leaf, pin.slot, boundary, pin.word, pin.frame);
-                    pin.done();
-                    pin = null;
-                }
-                throw t;
-            }
+            backing.truncate(newSize);
             file.size = newSize;
             file.sets.truncate(firstCut);
             if (pin != null) {
@@ -134,7 +130,10 @@ final class Truncation {
                 pin = null;
             }
         } finally {
-            if (pin != null) {
+            if (pin != null && marked) {
+                file.giveUp(pin.leaf, pin.slot, boundary, pin.word, pin.frame);
+                pin.done();
+            } else if (pin != null) {
                 pin.unlatchUnchanged();
             }
             for (Leaf leaf : leaves) {
@@ -147,6 +146,19 @@ final class Truncation {
             } finally {
                 lock.unlock();
             }
+        }
+    }
+
+    /** Latches the boundary page with nothing dirty in it: the store is about to be what its bytes are judged by. */
+    private @Nullable ExclusivePin latchClean(BackendFile backing, long page, long deadline) throws IOException {
+        while (true) {
+            ExclusivePin pin = file.latchResident(page, deadline);
+            if (pin == null || file.frames.dirtyBlocks[pin.frame] == 0) {
+                return pin;
+            }
+            // Closed by a writer that had latched it before truncatingFrom was set, and after T3 had looked.
+            pin.unlatchUnchanged();
+            file.writeBack.flush(backing, page);
         }
     }
 
@@ -167,8 +179,7 @@ final class Truncation {
                 }
                 int frame = TranslationWord.frame(word);
                 if (file.frames.dirtyBlocks[frame] != 0) {
-                    // Closed by a writer that had latched it before truncatingFrom was set, and after T3 had looked.
-                    file.writeBack.flush(backing, page);
+                    file.writeBack.flush(backing, page); // as in latchClean()
                     continue;
                 }
                 boolean pinned = (word & PIN_MASK) != 0;
