@@ -190,19 +190,51 @@ final class CachedFile {
                 if (!missed) {
                     counters.hits.increment();
                 }
-                SharedPin pin = new SharedPin(this, leaf, slot, page, TranslationWord.frame(word));
-                cache.pinTaken(pin);
-                return pin;
+                return counted(leaf, slot, page, TranslationWord.frame(word));
             }
         }
     }
 
-    /** Counts one more pin on a resident word; false if it changed meanwhile or the cache is being closed. */
-    boolean tryPin(long[] leaf, int slot, long page, long word) {
+    /** A further pin on a page that a pin of this frame holds. */
+    SharedPin pinAgain(long[] leaf, int slot, long page, int frame) {
+        while (true) {
+            long word = TranslationWord.acquire(leaf, slot);
+            long state = TranslationWord.state(word);
+            boolean held = (state == RESIDENT || state == DETACHED)
+                    && TranslationWord.frame(word) == frame
+                    && TranslationWord.pins(word) > 0;
+            if (!held) {
+                throw new CacheClosedException("the read pin of page " + page + " of " + name + " is closed");
+            }
+            checkPins(page, word);
+            if (TranslationWord.cas(leaf, slot, word, word + ONE_PIN)) {
+                return counted(leaf, slot, page, frame);
+            }
+        }
+    }
+
+    /** The pin for a count just taken. */
+    private SharedPin counted(long[] leaf, int slot, long page, int frame) {
+        try {
+            SharedPin pin = new SharedPin(this, leaf, slot, page, frame);
+            cache.pinTaken(pin);
+            return pin;
+        } catch (Throwable t) {
+            unpin(leaf, slot, frame, page);
+            throw t;
+        }
+    }
+
+    private void checkPins(long page, long word) {
         if ((word & PIN_MASK) == PIN_MASK) {
-            throw new CacheException("a page of " + name + " has " + TranslationWord.MAX_PINS
+            throw new CacheException("page " + page + " of " + name + " has " + TranslationWord.MAX_PINS
                     + " pins, which is the limit: close pins sooner");
         }
+    }
+
+    /** Counts one more pin on a resident word; false if it changed meanwhile, or file or cache are being closed. */
+    boolean tryPin(long[] leaf, int slot, long page, long word) {
+        checkPins(page, word);
         long pinned = word + ONE_PIN;
         if (TranslationWord.uses(word) < TranslationWord.MAX_USE) {
             pinned += TranslationWord.ONE_USE;
@@ -210,7 +242,7 @@ final class CachedFile {
         if (!TranslationWord.cas(leaf, slot, word, pinned)) {
             return false;
         }
-        if (cache.closing) {
+        if (cache.closing || !open) {
             unpin(leaf, slot, TranslationWord.frame(word), page);
             return false;
         }
@@ -498,11 +530,10 @@ final class CachedFile {
                 if (admit(leaf, slot, page, word, deadline, bound) == null) {
                     continue;
                 }
-                VarHandle.storeStoreFence();
                 if (!missed) {
                     counters.hits.increment();
                 }
-                return new ExclusivePin(this, leaf, slot, page, TranslationWord.frame(word), word, extending);
+                return latched(leaf, slot, page, word, extending);
             }
             boolean blank = how == Latch.BLANK || (state == EMPTY && page >= pages());
             if (blank && (state == EMPTY || state == UNVERIFIED)) {
@@ -547,14 +578,24 @@ final class CachedFile {
             if (!free && state != UNVERIFIED) {
                 waiters.await(leaf, slot, page, word, deadline);
             } else if (TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, EXCLUSIVE))) {
-                VarHandle.storeStoreFence();
-                int frame = TranslationWord.frame(word);
                 if (free) {
-                    return new ExclusivePin(this, leaf, slot, page, frame, word, false);
+                    return latched(leaf, slot, page, word, false);
                 }
-                giveUp(leaf, slot, page, word, frame);
+                giveUp(leaf, slot, page, word, TranslationWord.frame(word));
                 return null;
             }
+        }
+    }
+
+    /** The pin for a resident word just made EXCLUSIVE. */
+    private ExclusivePin latched(long[] leaf, int slot, long page, long word, boolean extending) {
+        VarHandle.storeStoreFence();
+        try {
+            return new ExclusivePin(this, leaf, slot, page, TranslationWord.frame(word), word, extending);
+        } catch (Throwable t) {
+            TranslationWord.set(leaf, slot, word);
+            waiters.wake(page);
+            throw t;
         }
     }
 
@@ -619,10 +660,15 @@ final class CachedFile {
                 }
             }
             if (pin != null) {
-                if (how == Latch.BLANK) {
-                    pin.overwrite();
+                try {
+                    if (how == Latch.BLANK) {
+                        pin.overwrite();
+                    }
+                    cache.pinTaken(pin);
+                } catch (Throwable t) {
+                    pin.abort();
+                    throw t;
                 }
-                cache.pinTaken(pin);
                 return pin;
             }
         }

@@ -356,9 +356,6 @@ final class ExclusivePin implements WritePin {
     }
 
     private void release() {
-        if (debugArena != null && debugArena.scope().isAlive()) {
-            debugArena.close();
-        }
         file.cache.pinGone(this);
         if (ownsPermit) {
             ownsPermit = false;
@@ -366,6 +363,9 @@ final class ExclusivePin implements WritePin {
         }
         if (file.cache.closing) {
             file.cache.pinReleased();
+        }
+        if (debugArena != null && debugArena.scope().isAlive()) {
+            debugArena.close(); // throws while another thread's I/O uses the segment
         }
     }
 

@@ -2,7 +2,6 @@
 package io.warmcache.core;
 
 import io.warmcache.CacheClosedException;
-import io.warmcache.CacheException;
 import io.warmcache.ReadPin;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -53,19 +52,7 @@ final class SharedPin implements ReadPin {
     @Override
     public ReadPin retain() {
         checkOpen();
-        while (true) {
-            long word = TranslationWord.acquire(leaf, slot);
-            if (TranslationWord.pins(word) == TranslationWord.MAX_PINS) {
-                throw new CacheException(
-                        "page " + page + " of " + file.name + " has " + TranslationWord.MAX_PINS
-                                + " pins, which is the limit: close pins sooner");
-            }
-            if (TranslationWord.cas(leaf, slot, word, word + TranslationWord.ONE_PIN)) {
-                SharedPin pin = new SharedPin(file, leaf, slot, page, frame);
-                file.cache.pinTaken(pin);
-                return pin;
-            }
-        }
+        return file.pinAgain(leaf, slot, page, frame);
     }
 
     /** Where the page starts in the memory of all frames. */
@@ -82,11 +69,14 @@ final class SharedPin implements ReadPin {
     @Override
     public void close() {
         if (closed.compareAndSet(false, true)) {
-            if (debugArena != null) {
-                debugArena.close();
+            try {
+                if (debugArena != null) {
+                    debugArena.close(); // throws while another thread's I/O uses the segment
+                }
+            } finally {
+                file.cache.pinGone(this);
+                file.unpin(leaf, slot, frame, page);
             }
-            file.cache.pinGone(this);
-            file.unpin(leaf, slot, frame, page);
         }
     }
 }

@@ -1,0 +1,93 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.Bench.pages;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import io.warmcache.CacheClosedException;
+import io.warmcache.ReadPin;
+import io.warmcache.WritePolicy;
+import java.nio.ByteBuffer;
+import java.nio.channels.Pipe;
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+
+/** Pins and latches under waiting, interrupts and races. */
+class LatchTest {
+    /** The last look of a closing file at a page's pins may come before a pin that is being taken. */
+    @Test
+    void aPinCountedAfterTheFileStoppedAdmittingIsTakenBack() throws Exception {
+        Bench bench = new Bench(Bench.small(16), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        bench.first(1);
+        CachedFile inside = bench.inside();
+        long[] leaf = inside.index.leafOrCreate(1);
+        inside.open = false;
+        assertFalse(inside.tryPin(leaf, 1, 1, bench.word(1)));
+        assertEquals(0, TranslationWord.pins(bench.word(1)));
+        inside.open = true;
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** Another thread may close a pin between the check of retain() and its count. */
+    @Test
+    void retainingAPinThatIsBeingClosedCountsNothing() throws Exception {
+        Bench bench = new Bench(Bench.small(16), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        SharedPin pin = (SharedPin) bench.file.pin(1);
+        CachedFile inside = bench.inside();
+        long[] leaf = inside.index.leafOrCreate(1);
+        int frame = TranslationWord.frame(bench.word(1));
+        ReadPin second = pin.retain();
+        pin.close();
+        second.close();
+        assertThrows(CacheClosedException.class, () -> inside.pinAgain(leaf, 1, 1, frame));
+        bench.file.truncate(0);
+        assertThrows(CacheClosedException.class, () -> inside.pinAgain(leaf, 1, 1, frame));
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** With debugging on the segment is memory of its own, which cannot be freed while the kernel reads it. */
+    @Test
+    void aPinClosedUnderAForeignWriteGivesItsPageBack() throws Exception {
+        Bench bench = new Bench(Bench.small(16).withDebug(true), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        Pipe pipe = Pipe.open();
+        fill(pipe);
+        ReadPin read = bench.file.pin(1);
+        ByteBuffer lent = read.segment().asByteBuffer();
+        try (Pipe.SinkChannel sink = pipe.sink()) {
+            sink.configureBlocking(true);
+            var writer = Bench.run(() -> {
+                while (lent.hasRemaining()) {
+                    sink.write(lent);
+                }
+            });
+            Bench.awaitThat("the writer is in its system call", () -> Arrays.stream(writer.thread.getStackTrace())
+                    .anyMatch(frame -> frame.isNativeMethod() && frame.getMethodName().startsWith("write")));
+            assertThrows(IllegalStateException.class, read::close);
+            assertEquals(0, TranslationWord.pins(bench.word(1)));
+            drain(pipe);
+            writer.get();
+        }
+        pipe.source().close();
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    private static void fill(Pipe pipe) throws Exception {
+        pipe.sink().configureBlocking(false);
+        ByteBuffer bytes = ByteBuffer.allocate(4096);
+        while (pipe.sink().write(bytes.clear()) > 0) {
+            continue;
+        }
+    }
+
+    private static void drain(Pipe pipe) throws Exception {
+        pipe.source().configureBlocking(true);
+        ByteBuffer bytes = ByteBuffer.allocate(1 << 16);
+        pipe.source().read(bytes);
+        pipe.source().read(bytes.clear());
+    }
+}
