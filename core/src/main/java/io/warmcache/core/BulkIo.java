@@ -116,19 +116,19 @@ final class BulkIo {
             file.checkPage(first, file.pages());
             return file.settle(leaf, slot, first, word, deadline);
         }
-        if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
-            return false;
-        }
-        BackendFile backing = file.admit(leaf, slot, first, word, deadline, file.pages());
-        if (backing == null) {
-            return false;
-        }
         long[][] leaves = new long[most][];
         long[] words = new long[most];
         int[] run = new int[most];
         Arrays.fill(run, -1);
         leaves[0] = leaf;
         words[0] = word;
+        if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
+            return false;
+        }
+        BackendFile backing = file.admit(leaf, slot, first, word, deadline, false);
+        if (backing == null) {
+            return false;
+        }
         int owned = 1;
         try {
             run[0] = file.takeFrame(first, deadline);
@@ -165,7 +165,7 @@ final class BulkIo {
             return false;
         }
         int frame = -1;
-        if (page < file.pages() && page < file.truncatingFrom) {
+        if (page < file.truncatingFrom && page < file.pages()) { // in this order, as in admit()
             frame = frames.tryTake(CachedFile.keyHash(file.fileId, page));
         }
         if (frame < 0) {

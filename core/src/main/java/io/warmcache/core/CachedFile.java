@@ -36,6 +36,9 @@ import org.jspecify.annotations.Nullable;
  * attach on for every file that has frames, mapped or not; shared by all mappings of the file.
  */
 final class CachedFile {
+    /** A deadline that is never waited for: what cannot be had at once is left. */
+    static final long NO_WAIT = Long.MIN_VALUE;
+
     final Cache cache;
     final long fileId;
     final RadixIndex index = new RadixIndex();
@@ -306,7 +309,7 @@ final class CachedFile {
         if (!TranslationWord.cas(leaf, slot, word, owned)) {
             return false;
         }
-        BackendFile file = admit(leaf, slot, page, word, deadline, pages());
+        BackendFile file = admit(leaf, slot, page, word, deadline, false);
         if (file == null) {
             return false;
         }
@@ -321,6 +324,10 @@ final class CachedFile {
                 backend.release(frame);
             } else {
                 frame = takeFrame(page, deadline);
+                if (frame < 0) {
+                    giveUp(leaf, slot, page, word, frame);
+                    return false;
+                }
             }
             file.fill(page, new int[] {frame}, 1, size, sets.unforcedMask(page, 1));
             frames.assign(frame, this, leaf, page);
@@ -338,26 +345,27 @@ final class CachedFile {
      * F2, for a word just owned: whether the page may be loaded or latched now. If not, puts {@code word} back as it
      * was, and waits for the truncate that is in the way.
      *
+     * @param extending whether the caller holds the extension permit: then the page may lie past the end
      * @return the open ledger entry, or null if the caller must start again
      */
-    @Nullable BackendFile admit(long[] leaf, int slot, long page, long word, long deadline, long bound) {
-        BackendFile file = null;
-        boolean truncating = page >= truncatingFrom;
+    @Nullable BackendFile admit(long[] leaf, int slot, long page, long word, long deadline, boolean extending) {
         try {
-            if (!truncating) {
-                file = backing();
-                checkPage(page, bound);
+            // The truncate first: one that is seen to have ended has published its length.
+            if (page < truncatingFrom) {
+                BackendFile file = backing();
+                checkPage(page, extending ? RadixIndex.MAX_PAGES : pages());
                 return file;
             }
         } catch (Throwable t) {
-            file = null;
             TranslationWord.set(leaf, slot, word);
             waiters.wake(page);
             throw t;
         }
         TranslationWord.set(leaf, slot, word);
         waiters.wake(page);
-        truncation.await(deadline);
+        if (deadline != NO_WAIT) {
+            truncation.await(deadline);
+        }
         return null;
     }
 
@@ -393,12 +401,12 @@ final class CachedFile {
         counters.dirtyBlocks.addAndGet(Integer.bitCount(fresh));
     }
 
-    /** F3: a free frame, by eviction and, if need be, by writing back what is dirty. */
+    /** F3: a free frame, by eviction and, if need be, by writing back what is dirty; -1 if not to be had at once. */
     int takeFrame(long page, long deadline) {
         long key = keyHash(fileId, page);
         while (true) {
             int frame = frames.tryTake(key);
-            if (frame >= 0) {
+            if (frame >= 0 || deadline == NO_WAIT) {
                 return frame;
             }
             if (!cache.writeBackSome()) {
@@ -512,47 +520,43 @@ final class CachedFile {
      */
     @Nullable ExclusivePin latch(long page, Latch how, boolean extending, boolean wait, long deadline) {
         boolean missed = false;
+        long until = wait ? deadline : NO_WAIT;
         while (true) {
             backing();
-            long bound = extending ? RadixIndex.MAX_PAGES : pages();
-            checkPage(page, bound);
+            checkPage(page, extending ? RadixIndex.MAX_PAGES : pages());
+            if (!wait && page >= truncatingFrom) {
+                return null;
+            }
             long[] leaf = index.leafOrCreate(page);
             int slot = RadixIndex.slot(page);
             long word = TranslationWord.acquire(leaf, slot);
             long state = TranslationWord.state(word);
+            ExclusivePin pin = null;
             if (state == RESIDENT && (word & (PIN_MASK | FLUSH)) == 0) {
-                if (!wait && page >= truncatingFrom) {
-                    return null;
-                }
                 if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, EXCLUSIVE))) {
                     continue;
                 }
-                if (admit(leaf, slot, page, word, deadline, bound) == null) {
+                if (admit(leaf, slot, page, word, until, extending) != null) {
+                    if (!missed) {
+                        counters.hits.increment();
+                    }
+                    pin = latched(leaf, slot, page, word, extending);
+                }
+            } else if (state != EMPTY && state != UNVERIFIED) {
+                if (wait) {
+                    settle(leaf, slot, page, word, deadline);
+                }
+            } else if (how == Latch.BLANK || (state == EMPTY && page >= pages())) {
+                pin = blank(leaf, slot, page, word, extending, until);
+            } else {
+                missed |= settle(leaf, slot, page, word, until);
+                if (TranslationWord.isResident(TranslationWord.acquire(leaf, slot))) {
                     continue;
                 }
-                if (!missed) {
-                    counters.hits.increment();
-                }
-                return latched(leaf, slot, page, word, extending);
             }
-            boolean blank = how == Latch.BLANK || (state == EMPTY && page >= pages());
-            if (blank && (state == EMPTY || state == UNVERIFIED)) {
-                if (!wait && page >= truncatingFrom) {
-                    return null;
-                }
-                ExclusivePin pin = blank(leaf, slot, page, word, extending, deadline);
-                if (pin != null) {
-                    return pin;
-                }
-                continue;
+            if (pin != null || !wait) {
+                return pin;
             }
-            if (!wait && state != EMPTY && state != UNVERIFIED && state != TranslationWord.DEAD) {
-                return null;
-            }
-            if (!wait && page >= truncatingFrom) {
-                return null;
-            }
-            missed |= settle(leaf, slot, page, word, deadline);
         }
     }
 
@@ -605,7 +609,7 @@ final class CachedFile {
                 leaf, slot, word, TranslationWord.of(word, LOADING, TranslationWord.frame(word)))) {
             return null;
         }
-        BackendFile file = admit(leaf, slot, page, word, deadline, extending ? RadixIndex.MAX_PAGES : pages());
+        BackendFile file = admit(leaf, slot, page, word, deadline, extending);
         if (file == null) {
             return null;
         }
@@ -617,6 +621,10 @@ final class CachedFile {
                 frames.survivorFlags(frame, 0);
             } else {
                 frame = takeFrame(page, deadline);
+                if (frame < 0) {
+                    giveUp(leaf, slot, page, word, frame);
+                    return null;
+                }
             }
             file.blank(page, frame);
             frames.assign(frame, this, leaf, page);

@@ -4,6 +4,7 @@ package io.warmcache.core;
 import static io.warmcache.core.Bench.pages;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.warmcache.CacheClosedException;
@@ -11,8 +12,12 @@ import io.warmcache.ReadPin;
 import io.warmcache.WritePolicy;
 import java.nio.ByteBuffer;
 import java.nio.channels.Pipe;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Pins and latches under waiting, interrupts and races. */
 class LatchTest {
@@ -72,6 +77,42 @@ class LatchTest {
             writer.get();
         }
         pipe.source().close();
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** Many bulk writers would else hold a few frames each and wait for more. */
+    @ParameterizedTest
+    @EnumSource(WritePolicy.class)
+    void aBulkWriteThatGetsNoSecondFrameWritesTheFirstPage(WritePolicy policy) throws Exception {
+        Bench bench = new Bench(Bench.small(16), policy, pages(1, 20));
+        List<ReadPin> pins = new ArrayList<>();
+        for (int page = 5; page < 20; page++) {
+            pins.add(bench.file.pin(page));
+        }
+        bench.write(0, pages(50, 2));
+        assertEquals(50, bench.first(0));
+        assertEquals(51, bench.first(1));
+        bench.write(20 * 4096 + 10, pages(60, 2));
+        assertEquals(60, bench.read(20 * 4096 + 10, 1)[0]);
+        pins.forEach(ReadPin::close);
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** A writer that holds latches must not wait for the truncate that waits for them. */
+    @Test
+    void whoMayNotWaitGivesAPageBehindATruncateBackAtOnce() throws Exception {
+        Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        bench.first(1);
+        CachedFile inside = bench.inside();
+        long[] leaf = inside.index.leafOrCreate(1);
+        long word = bench.word(1);
+        inside.truncatingFrom = 1;
+        TranslationWord.set(leaf, 1, TranslationWord.withState(word, TranslationWord.EXCLUSIVE));
+        assertNull(inside.admit(leaf, 1, 1, word, CachedFile.NO_WAIT, false));
+        assertEquals(word, bench.word(1));
+        inside.truncatingFrom = Long.MAX_VALUE;
         bench.assertSound();
         bench.cache.close();
     }
