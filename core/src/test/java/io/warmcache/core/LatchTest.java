@@ -120,9 +120,10 @@ class LatchTest {
     private static void fill(Pipe pipe) throws Exception {
         pipe.sink().configureBlocking(false);
         ByteBuffer bytes = ByteBuffer.allocate(4096);
-        while (pipe.sink().write(bytes.clear()) > 0) {
-            continue;
-        }
+        int written;
+        do {
+            written = pipe.sink().write(bytes.clear());
+        } while (written > 0);
     }
 
     private static void drain(Pipe pipe) throws Exception {

@@ -2,7 +2,6 @@
 package io.warmcache.core;
 
 import static io.warmcache.core.Bench.filled;
-import static io.warmcache.core.Bench.pages;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
