@@ -7,7 +7,7 @@ package io.warmcache.shm;
  * @param type its magic number
  * @param id its id, stable from mount to mount where the file system has one
  * @param blockSize bytes of its unit of allocation; of a huge page on hugetlbfs
- * @param total bytes in all, 0 for a tmpfs without a limit
+ * @param total bytes in all, 0 or less for a tmpfs or hugetlbfs without a limit
  * @param available bytes that may still be taken
  */
 record FsStat(long type, long id, long blockSize, long total, long available) {

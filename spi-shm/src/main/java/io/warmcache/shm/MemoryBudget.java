@@ -54,7 +54,7 @@ final class MemoryBudget {
      */
     static void requireSpace(String path, FsStat fs, long length, long allocated) throws IOException {
         long more = Math.max(0, length - allocated);
-        boolean unlimited = fs.type() == FsStat.TMPFS && fs.total() == 0;
+        boolean unlimited = (fs.type() == FsStat.TMPFS || fs.type() == FsStat.HUGETLBFS) && fs.total() <= 0;
         if (unlimited || more <= fs.available()) {
             return;
         }

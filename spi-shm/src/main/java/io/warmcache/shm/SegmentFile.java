@@ -289,7 +289,15 @@ final class SegmentFile {
             // Takes no write calls, and zeroes what it allocates.
             Libc.truncate(fd, 0, path);
             Libc.truncate(fd, length, path);
-            Libc.allocate(fd, length, path);
+            try {
+                Libc.allocate(fd, length, path);
+            } catch (ErrnoException e) {
+                throw new IOException(
+                        "there are not enough free huge pages of " + MemoryBudget.size(fs.blockSize()) + " for "
+                                + MemoryBudget.size(length) + " in " + path + ": reserve more (vm.nr_hugepages), or"
+                                + " configure a smaller capacity",
+                        e);
+            }
             return;
         }
         try (Arena arena = Arena.ofConfined()) {

@@ -22,8 +22,11 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.util.BitSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -51,8 +54,12 @@ final class ShmBackend implements FrameBackend {
     private final Object table = new Object();
     private final Map<StoreId, Integer> slotByStore = new HashMap<>();
     private final Map<Long, Integer> slotByFile = new HashMap<>();
+    /** Slots that hold a store, or are about to. */
+    private final BitSet usedSlots = new BitSet();
     /** Slots that are open or being forgotten. */
-    private final Map<Integer, StoreId> busy = new HashMap<>();
+    private final BitSet busySlots = new BitSet();
+
+    private final Set<StoreId> openStores = new HashSet<>();
 
     private long opens;
     private boolean closed;
@@ -282,6 +289,7 @@ final class ShmBackend implements FrameBackend {
                 }
                 slotByStore.put(id, i);
                 slotByFile.put(fileId, i);
+                usedSlots.set(i);
                 header.nextFileId = Math.max(header.nextFileId, fileId + 1);
             }
         }
@@ -393,16 +401,33 @@ final class ShmBackend implements FrameBackend {
         long offset = Libc.clockOffset();
         synchronized (table) {
             requireOpen();
+            if (!openStores.add(id)) {
+                throw new IllegalStateException(store.name() + " is open already");
+            }
             Integer known = slotByStore.get(id);
             if (known != null) {
-                if (busy.containsKey(known)) {
-                    throw new IllegalStateException(store.name() + " is open already");
+                // Being forgotten for another store's sake, it is not open: wait for nothing, and let the caller try
+                // again.
+                if (busySlots.get(known)) {
+                    openStores.remove(id);
+                    throw new IOException(store.name() + " is just being forgotten: map it again");
                 }
-                busy.put(known, id);
+                busySlots.set(known);
                 return open(store, known, version, offset, false);
             }
         }
-        int slot = freeSlot(store, id, evictor);
+        int slot;
+        boolean found = false;
+        try {
+            slot = freeSlot(store, evictor);
+            found = true;
+        } finally {
+            if (!found) {
+                synchronized (table) {
+                    openStores.remove(id);
+                }
+            }
+        }
         synchronized (table) {
             long fileId = header.nextFileId++;
             header.write(memory);
@@ -451,20 +476,13 @@ final class ShmBackend implements FrameBackend {
         return file ? StoreGate.ofFile(snapshot, version, clockOffset, boot) : StoreGate.ofEngine(snapshot, version);
     }
 
-    /**
-     * Takes a slot out of the table for a new store, marked busy; forgets the least recently opened store if need be.
-     */
-    private int freeSlot(BackingStore store, StoreId id, FileEvictor evictor) throws IOException {
-        int slot = -1;
+    /** Takes a slot for a new store, marked busy; forgets the least recently opened store if need be. */
+    private int freeSlot(BackingStore store, FileEvictor evictor) throws IOException {
+        int slot;
         long forgotten = 0;
         synchronized (table) {
-            requireOpen();
-            if (busy.containsValue(id)) {
-                throw new IllegalStateException(store.name() + " is open already");
-            }
-            if (slotByStore.size() + busyWithoutStore() < geometry.maxFiles()) {
-                slot = unusedSlot();
-            } else {
+            slot = usedSlots.nextClearBit(0);
+            if (slot >= geometry.maxFiles()) {
                 slot = leastRecentlyOpened();
                 if (slot < 0) {
                     throw new IOException("the cache knows " + geometry.maxFiles()
@@ -473,7 +491,8 @@ final class ShmBackend implements FrameBackend {
                 }
                 forgotten = StoreJournal.fileId(memory, geometry.slot(slot));
             }
-            busy.put(slot, id);
+            usedSlots.set(slot);
+            busySlots.set(slot);
         }
         if (forgotten == 0) {
             return slot;
@@ -489,30 +508,9 @@ final class ShmBackend implements FrameBackend {
                     slotByFile.remove(forgotten);
                     StoreJournal.clear(memory, geometry.slot(slot));
                 } else {
-                    busy.remove(slot);
+                    busySlots.clear(slot);
                 }
             }
-        }
-        return slot;
-    }
-
-    private int busyWithoutStore() {
-        int n = 0;
-        for (int slot : busy.keySet()) {
-            if (!slotByStore.containsValue(slot)) {
-                n++;
-            }
-        }
-        return n;
-    }
-
-    private int unusedSlot() {
-        boolean[] used = new boolean[geometry.maxFiles()];
-        slotByStore.values().forEach(slot -> used[slot] = true);
-        busy.keySet().forEach(slot -> used[slot] = true);
-        int slot = 0;
-        while (used[slot]) {
-            slot++;
         }
         return slot;
     }
@@ -521,7 +519,7 @@ final class ShmBackend implements FrameBackend {
         int best = -1;
         long least = Long.MAX_VALUE;
         for (int slot : slotByStore.values()) {
-            if (!busy.containsKey(slot)) {
+            if (!busySlots.get(slot)) {
                 long opened =
                         new StoreJournal(memory, geometry.slot(slot), header.incarnation, null).opened();
                 if (opened < least) {
@@ -535,7 +533,8 @@ final class ShmBackend implements FrameBackend {
 
     void fileClosed(ShmFile file) {
         synchronized (table) {
-            busy.remove(file.slot());
+            busySlots.clear(file.slot());
+            openStores.remove(file.store().id());
         }
     }
 
@@ -591,8 +590,8 @@ final class ShmBackend implements FrameBackend {
             if (closed) {
                 return false;
             }
-            if (!busy.isEmpty()) {
-                throw new IllegalStateException(busy.size() + " files of " + segment.path() + " are still open");
+            if (!openStores.isEmpty()) {
+                throw new IllegalStateException(openStores.size() + " files of " + segment.path() + " are still open");
             }
             closed = true;
             return true;

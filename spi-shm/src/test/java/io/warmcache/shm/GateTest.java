@@ -4,6 +4,7 @@ package io.warmcache.shm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.MapOptions;
@@ -211,6 +212,114 @@ class GateTest {
             assertNotEquals(Kind.SAME, preserved.kind(), preserved.detail());
             assertNotEquals(Kind.PROBE, preserved.kind(), preserved.detail());
         }
+    }
+
+    @Test
+    void aFileMappedOrSettledRightAfterAChangeIsNotTakenForSettled() throws Exception {
+        ShmBackend b = env.attach();
+        // Mapping may take longer than a tick, but not every time.
+        Env.await("a mapping within a tick of a change", () -> {
+            try {
+                poke(1);
+                ShmFile f = Env.open(b, file, MapOptions.DEFAULT);
+                f.accept();
+                f.store().close();
+                b.fileClosed(f);
+                ShmFile again = Env.open(b, file, MapOptions.DEFAULT);
+                again.close();
+                return again.verdict().kind() == Kind.PROBE;
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(e);
+            }
+        });
+        Env.pass(TICK);
+        ShmFile f = Env.map(b, file, MapOptions.DEFAULT);
+        f.fill(0, Env.ints(0), 1, SIZE, 0);
+        write(b, f, 0);
+        f.settle();
+        Env.kill(b, f);
+        assertEquals(Kind.PROBE, verdict().kind(), "settled within the tick of the write");
+    }
+
+    @Test
+    void aChangeWhileTheFileIsBeingMappedIsAnError() throws Exception {
+        ShmBackend b = env.attach();
+        ShmFile f = Env.open(b, file, MapOptions.DEFAULT);
+        poke(1);
+        f.force();
+        IOException e = assertThrows(IOException.class, f::accept);
+        assertTrue(e.getMessage().contains("while it was being mapped"), e.getMessage());
+        f.close();
+        b.close();
+        assertEquals(Kind.CHANGED, verdict().kind());
+    }
+
+    @Test
+    void anotherGenerationOfTheInodeIsAnotherFile() throws Exception {
+        ShmBackend b = env.attach();
+        ShmFile f = Env.map(b, file, MapOptions.DEFAULT);
+        f.close();
+        ShmFile same = Env.open(b, file, MapOptions.DEFAULT);
+        assertEquals(Kind.SAME, same.verdict().kind());
+        same.close();
+        long slot = b.geometry().slot(f.slot());
+        StoreJournal.create(
+                b.segment(), slot, b.incarnation(), 1, f.store().id(), StoreJournal.KIND_FILE, 12345, "data");
+        FileStat stat = Libc.stat(file.toString(), true);
+        new StoreJournal(b.segment(), slot, b.incarnation(), null)
+                .accept(
+                        version(stat.size(), stat.mtime(), stat.ctime()),
+                        true,
+                        true,
+                        1,
+                        Libc.clockOffset(),
+                        BootId.current(),
+                        1);
+        ShmFile other = Env.open(b, file, MapOptions.DEFAULT);
+        assertEquals(Kind.CHANGED, other.verdict().kind());
+        other.close();
+    }
+
+    /** What the gate would say of the mapped file had the operating system just been restarted. */
+    private FileVerdict afterReboot(ShmBackend b, ShmFile f) throws IOException {
+        StoreJournal journal = new StoreJournal(b.segment(), b.geometry().slot(f.slot()), b.incarnation(), null);
+        FileStat stat = Libc.stat(file.toString(), true);
+        return StoreGate.ofFile(
+                journal.snapshot(true), version(stat.size(), stat.mtime(), stat.ctime()), 0, new UUID(3, 3));
+    }
+
+    private static void write(ShmBackend b, ShmFile f, int page) throws IOException {
+        b.markDirty(page);
+        b.memory().set(java.lang.foreign.ValueLayout.JAVA_BYTE, (long) page * PAGE, (byte) 77);
+        f.writeBack(page, Env.ints(page), Env.ints(1), 1, SIZE);
+    }
+
+    @Test
+    void theForcedVersionAndTheForcedBlocksAreWhatARebootLeaves() throws Exception {
+        ShmBackend b = env.attach();
+        ShmFile f = Env.open(b, file, MapOptions.DEFAULT);
+        f.accept();
+        f.fill(0, Env.ints(0, 1, 2, 3), 4, SIZE, 0);
+        assertEquals(Kind.CHANGED, afterReboot(b, f).kind(), "never forced");
+        write(b, f, 0);
+        write(b, f, 1);
+        f.force();
+        FileVerdict forced = afterReboot(b, f);
+        assertEquals(Kind.PROBE, forced.kind(), forced.detail());
+        assertArrayEquals(new long[] {0, 2}, Arrays.stream(forced.canaryBlocks()).sorted().toArray());
+        write(b, f, 1);
+        write(b, f, 2);
+        FileVerdict since = afterReboot(b, f);
+        assertEquals(Kind.PROBE, since.kind(), since.detail());
+        assertArrayEquals(new long[] {0}, since.canaryBlocks(), "what was not forced is not compared");
+        f.force();
+        Env.pass(TICK);
+        f.settle();
+        assertEquals(Kind.SAME, afterReboot(b, f).kind());
+        Env.pass(60_000_000);
+        poke(5000);
+        assertEquals(Kind.CHANGED, afterReboot(b, f).kind());
+        f.close();
     }
 
     @Test

@@ -65,6 +65,8 @@ class ProtocolTest {
         assertEquals(FailureDomain.PROCESS, b.domain());
         assertEquals((long) Env.FRAMES * PAGE, b.memory().byteSize());
         assertTrue(Env.survivors(b).isEmpty());
+        FileStat stat = Libc.stat(env.segment().toString(), false);
+        assertTrue(stat.allocated() >= stat.size(), "every byte has its memory before it is touched");
         assertEquals("rw-------", PosixFilePermissions.toString(Files.getPosixFilePermissions(env.segment())));
     }
 

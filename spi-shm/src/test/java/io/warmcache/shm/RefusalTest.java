@@ -198,6 +198,41 @@ class RefusalTest {
         }
     }
 
+    @Test
+    void aSegmentOfHugePagesWorksAndTooFewOfThemAreAnError() throws Exception {
+        Path mount = Files.createDirectory(env.data.resolve("huge"));
+        assumeTrue(
+                new ProcessBuilder("mount", "-t", "hugetlbfs", "-o", "mode=700", "none", mount.toString())
+                                .start()
+                                .waitFor()
+                        == 0,
+                "mounting takes root and a kernel with huge pages");
+        try {
+            Path segment = mount.resolve("segment");
+            CacheConfig huge = CacheConfig.of(segment.toString(), 32L << 30)
+                    .withPageSize(65536)
+                    .withOptions(java.util.Map.of(ShmBackend.OPTION_CGROUP_CHECK, "off"));
+            refused(huge, "huge pages", "vm.nr_hugepages");
+            assertFalse(Files.exists(segment));
+            ShmBackend b;
+            try {
+                b = env.attach(Env.config(segment));
+            } catch (IOException e) {
+                assumeTrue(false, "no huge page is reserved");
+                return;
+            }
+            b.memory().fill((byte) 5);
+            Env.kill(b);
+            b = env.attach(Env.config(segment));
+            assertTrue(b.attachReport().warm(), b.attachReport().coldReason());
+            assertEquals(5, b.memory().get(java.lang.foreign.ValueLayout.JAVA_BYTE, b.memory().byteSize() - 1));
+            b.drop();
+            assertFalse(Files.exists(segment));
+        } finally {
+            assertEquals(0, new ProcessBuilder("umount", mount.toString()).start().waitFor());
+        }
+    }
+
     // Control groups
 
     private Path fakeProc(String cgroup, String mountinfo) throws IOException {
