@@ -21,6 +21,7 @@ import io.warmcache.spi.FrameBackendProvider;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -68,13 +69,17 @@ final class Cache implements PageCache {
     /** Pins and where they were taken, with debugging on. */
     private final Map<Object, Throwable> pinSites = new ConcurrentHashMap<>();
 
+    /** Taken by whoever closes the cache; guards the three fields below. */
     private final ReentrantLock closeLock = new ReentrantLock();
+
     private final Condition pinsChanged = closeLock.newCondition();
 
-    /** Closed as far as pins allowed; guarded by {@link #closeLock}. */
-    private boolean closeBegun;
+    /** Pins outlived the grace: a thread of its own waits for the last one and then closes. */
+    private boolean postponed;
 
+    /** Nothing is held, and everything is given back, or about to be. */
     private boolean detached;
+
     private boolean dropMemory;
 
     private Cache(CacheConfig config, FrameBackend backend, int versionBits) {
@@ -83,17 +88,17 @@ final class Cache implements PageCache {
         memory = backend.memory();
         checksum = backend.checksum();
         incarnation = backend.incarnation();
-        long nanos;
-        try {
-            nanos = config.latchTimeout().toNanos();
-        } catch (ArithmeticException e) {
-            nanos = Long.MAX_VALUE / 4;
-        }
-        latchTimeoutNanos = Math.min(nanos, Long.MAX_VALUE / 4);
+        latchTimeoutNanos = nanos(config.latchTimeout());
         epoch = new WrapEpoch(versionBits);
         frames = new FrameTable(backend, counters, epoch, waiters);
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
+    }
+
+    /** Bounded, so that it can be added to any time. */
+    private static long nanos(Duration duration) {
+        Duration most = Duration.ofNanos(Long.MAX_VALUE / 4);
+        return duration.isNegative() ? 0 : (duration.compareTo(most) < 0 ? duration : most).toNanos();
     }
 
     static Cache open(CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig)
@@ -237,11 +242,18 @@ final class Cache implements PageCache {
             if (mapping.closed) {
                 return;
             }
-            if (file.mappings == 1) {
-                closeFile(file);
+            boolean last = file.mappings == 1;
+            try {
+                if (last) {
+                    closeFile(file, false);
+                }
+            } finally {
+                // Also when the store failed to close: it is not the cache's any more.
+                if (!last || file.backing == null) {
+                    mapping.closed = true;
+                    file.mappings--;
+                }
             }
-            mapping.closed = true;
-            file.mappings--;
         } finally {
             mapLock.unlock();
         }
@@ -250,9 +262,10 @@ final class Cache implements PageCache {
     /**
      * C1 to C4, with the map lock held.
      *
+     * @param force whether what was written is forced, too
      * @throws CacheException if pages stay held: nothing has changed then
      */
-    private void closeFile(CachedFile file) throws IOException {
+    private void closeFile(CachedFile file, boolean force) throws IOException {
         BackendFile backing = file.backing;
         if (backing == null) {
             return;
@@ -266,11 +279,15 @@ final class Cache implements PageCache {
                     file.writeBack.flush(backing, 0);
                 }
                 file.open = false;
+                VarHandle.fullFence(); // before any look at the index: the other side of a pin
                 awaitReleased(file, deadline);
                 if (!poisoned) {
                     // Writers that were under way when the file stopped admitting new ones.
                     file.writeBack.flush(backing, 0);
                     awaitReleased(file, deadline);
+                    if (force && file.sets.anyUnforced()) {
+                        file.writeBack.force(backing);
+                    }
                 }
             } catch (Throwable t) {
                 file.open = true;
@@ -344,6 +361,7 @@ final class Cache implements PageCache {
     }
 
     void prefetch(CachedFile file, long first, int count) {
+        file.backing();
         maintenance.prefetch(() -> {
             file.usage.readLock().lock();
             try {
@@ -393,20 +411,17 @@ final class Cache implements PageCache {
         return text.toString();
     }
 
-    /** Called on every unpin while the cache is closing. */
+    /**
+     * Called on every unpin while the cache is closing. Never waits: the caller may hold what the closing thread needs,
+     * and that one looks again by itself.
+     */
     void pinReleased() {
-        closeLock.lock();
-        try {
-            pinsChanged.signalAll();
-            if (closeBegun && !detached && heldPages() == 0) {
-                try {
-                    finishClose(new ArrayList<>());
-                } catch (IOException | RuntimeException e) {
-                    LOG.log(System.Logger.Level.ERROR, "closing after the last unpin failed", e);
-                }
+        if (closeLock.tryLock()) {
+            try {
+                pinsChanged.signalAll();
+            } finally {
+                closeLock.unlock();
             }
-        } finally {
-            closeLock.unlock();
         }
     }
 
@@ -515,39 +530,69 @@ final class Cache implements PageCache {
     private void close(Duration grace, boolean drop) throws IOException {
         closeLock.lock();
         try {
-            if (closeBegun) {
+            if (detached) {
                 return;
             }
-            dropMemory = drop;
+            dropMemory |= drop;
             closing = true;
-            int held = awaitPins(grace);
-            closeBegun = true;
+            VarHandle.fullFence(); // before any look at the index: the other side of a pin
             maintenance.stop();
-            List<Throwable> failures = new ArrayList<>();
-            if (held == 0) {
-                finishClose(failures);
-            } else {
+            int held = awaitPins(System.nanoTime() + nanos(grace));
+            if (held > 0) {
+                postpone();
                 throw new CacheException(held + " pages are still pinned after the grace of " + grace
                         + ": the memory stays mapped and owned until their pins are closed" + describeSites());
+            }
+            if (!detached) {
+                finishClose();
             }
         } finally {
             closeLock.unlock();
         }
     }
 
-    /** Waits for pins and latches; returns how many pages are held at the end of the grace. */
-    private int awaitPins(Duration grace) {
-        long deadline = System.nanoTime() + Math.min(grace.toNanos(), Long.MAX_VALUE / 4);
+    /**
+     * Leaves the rest to a thread that waits for the last pin: whoever unpins may hold latches or locks that the rest
+     * needs, and a page that is being loaded is held by nobody who would come back.
+     */
+    private void postpone() {
+        if (postponed) {
+            return;
+        }
+        postponed = true;
+        Thread finisher = new Thread(
+                () -> {
+                    closeLock.lock();
+                    try {
+                        int held = awaitPins(System.nanoTime() + Long.MAX_VALUE / 4);
+                        if (held == 0 && !detached) {
+                            finishClose();
+                        }
+                    } catch (IOException | RuntimeException e) {
+                        LOG.log(System.Logger.Level.ERROR, "closing after the last unpin failed", e);
+                    } finally {
+                        closeLock.unlock();
+                    }
+                },
+                "warmcache-close-" + config.name());
+        finisher.setDaemon(true);
+        finisher.start();
+    }
+
+    /** Waits for pins and latches, or for somebody else to finish; returns how many pages are held at the deadline. */
+    private int awaitPins(long deadline) {
         boolean interrupted = false;
         int held = heldPages();
+        long pause = TimeUnit.MILLISECONDS.toNanos(1);
         while (held > 0 && System.nanoTime() - deadline < 0) {
             try {
                 // Latches that are no pins are released without a signal, so look again now and then.
-                pinsChanged.await(1, TimeUnit.MILLISECONDS);
+                pinsChanged.awaitNanos(pause);
             } catch (InterruptedException e) {
                 interrupted = true;
             }
-            held = heldPages();
+            pause = Math.min(pause + pause / 8, TimeUnit.MILLISECONDS.toNanos(50));
+            held = detached ? 0 : heldPages();
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
@@ -556,13 +601,14 @@ final class Cache implements PageCache {
     }
 
     /** With nothing held: closes every file, saves the hints, and gives the memory back. */
-    private void finishClose(List<Throwable> failures) throws IOException {
+    private void finishClose() throws IOException {
         detached = true;
+        List<Throwable> failures = new ArrayList<>();
         mapLock.lock();
         try {
             for (CachedFile file : List.copyOf(mapped.values())) {
                 try {
-                    closeFile(file);
+                    closeFile(file, true);
                 } catch (IOException | RuntimeException e) {
                     failures.add(e);
                     abandon(file, e);

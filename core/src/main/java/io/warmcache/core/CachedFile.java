@@ -409,6 +409,7 @@ final class CachedFile {
             if (frame >= 0 || deadline == NO_WAIT) {
                 return frame;
             }
+            backing(); // nobody waits here while the cache is being closed
             if (!cache.writeBackSome()) {
                 if (System.nanoTime() - deadline >= 0) {
                     throw new CacheFullException("no frame can be freed for page " + page + " of " + name + ": "

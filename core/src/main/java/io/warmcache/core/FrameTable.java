@@ -171,15 +171,13 @@ final class FrameTable {
         }
     }
 
-    /** Waits a moment for a frame to be given back. Not ended by an interrupt, which stays pending. */
+    /** Waits a moment, or until a frame is given back. Not ended by an interrupt, which stays pending. */
+    @SuppressWarnings("WaitNotInLoop") // the caller looks again, whatever ended the wait
     void awaitFreed(long nanos) {
         boolean interrupted = Thread.interrupted();
         lock.lock();
         try {
-            long left = nanos;
-            while (freeCount == 0 && left > 0) {
-                left = freed.awaitNanos(left);
-            }
+            var _ = freed.awaitNanos(nanos);
         } catch (InterruptedException e) {
             interrupted = true;
         } finally {

@@ -71,8 +71,8 @@ final class Maintenance {
             }
             try {
                 settle(file, tick % TICKS_PER_FLUSH == 0);
-            } catch (IOException e) {
-                file.writeFailed(e);
+            } catch (IOException | RuntimeException e) {
+                file.writeFailed(e); // of this file alone: the others have their turn
             } finally {
                 file.usage.readLock().unlock();
             }
@@ -93,7 +93,7 @@ final class Maintenance {
             return;
         }
         if (flush && file.poison == null) {
-            file.writeBack.flush(backing, 0);
+            file.writeBack.flushIdle(backing);
         }
         if (file.truncatingFrom == Long.MAX_VALUE) {
             backing.settle();

@@ -59,6 +59,10 @@ final class PageSets {
         return forcing.clone();
     }
 
+    synchronized boolean anyUnforced() {
+        return !unforced.isEmpty();
+    }
+
     synchronized boolean writtenAgain(long page) {
         return unforced.contains((int) page);
     }

@@ -36,6 +36,15 @@ final class WriteBack {
 
     /** Writes every page that is dirty now and numbered {@code from} or higher. */
     void flush(BackendFile backing, long from) throws IOException {
+        flush(backing, from, true);
+    }
+
+    /** Writes every page that is dirty now and that nobody is changing. */
+    void flushIdle(BackendFile backing) throws IOException {
+        flush(backing, 0, false);
+    }
+
+    private void flush(BackendFile backing, long from, boolean wait) throws IOException {
         RoaringBitmap pages = file.sets.dirtyPages();
         PeekableIntIterator iterator = pages.getIntIterator();
         if (from > 0) {
@@ -51,7 +60,7 @@ final class WriteBack {
                 count++;
             }
             for (int done = 0; done < count; ) {
-                done += Math.max(1, writeRun(backing, first + done, count - done, true));
+                done += Math.max(1, writeRun(backing, first + done, count - done, wait));
             }
         }
     }

@@ -40,8 +40,12 @@ final class HeapBackend implements FrameBackend {
         final int[] hints;
         final Map<StoreId, Long> fileIds = new HashMap<>();
         final Map<Long, StoreVersion> versions = new HashMap<>();
-        boolean used;
+        volatile boolean used;
         boolean clean;
+
+        /** How often a cache has given the memory back. */
+        volatile int closes;
+
         long nextFileId = 1;
 
         Segment(CacheConfig config) {
@@ -232,8 +236,10 @@ final class HeapBackend implements FrameBackend {
     }
 
     @Override
+    @SuppressWarnings("NonAtomicVolatileUpdate") // by the one owner
     public void close() {
         segment.clean = true;
+        segment.closes++;
     }
 
     @Override

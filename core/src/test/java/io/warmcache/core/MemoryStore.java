@@ -117,7 +117,8 @@ final class MemoryStore implements BackingStore {
     }
 
     @Override
-    public void close() {
+    public void close() throws IOException {
         closed = true;
+        hook.before("close", 0, 0);
     }
 }
