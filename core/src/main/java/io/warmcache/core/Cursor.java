@@ -101,10 +101,14 @@ final class Cursor implements PageCursor {
 
     private long at(int offset, int length) {
         if (page < 0) {
-            throw new IllegalStateException("seek a page first");
+            throw unplaced();
         }
         Objects.checkFromIndexSize(offset, length, pageSize);
         return base + offset;
+    }
+
+    private RuntimeException unplaced() {
+        return closed ? closed() : new IllegalStateException("seek a page first");
     }
 
     @Override
@@ -169,14 +173,23 @@ final class Cursor implements PageCursor {
     @Override
     public boolean shouldRetry() {
         if (page < 0) {
-            throw new IllegalStateException("seek a page first");
+            throw unplaced();
         }
-        if (pin != null || file.stillValid(leaf, slot, word, epoch)) {
-            tries = 0;
-            return false;
+        SharedPin held = pin;
+        if (held != null) {
+            // Nobody knows of this pin: held any longer it would keep writers, this thread among them, from the page.
+            leaf = held.leaf();
+            leafNumber = page >>> RadixIndex.LEAF_BITS;
+            slot = RadixIndex.slot(page);
+            epoch = file.epoch.get();
+            word = TranslationWord.acquire(leaf, slot);
+            unpin();
+        } else if (!file.stillValid(leaf, slot, word, epoch)) {
+            retry();
+            return true;
         }
-        retry();
-        return true;
+        tries = 0;
+        return false;
     }
 
     private void retry() {
@@ -216,6 +229,7 @@ final class Cursor implements PageCursor {
     public void close() {
         if (!closed) {
             closed = true;
+            page = -1;
             unpin();
             addHits();
         }

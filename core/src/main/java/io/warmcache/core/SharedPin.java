@@ -60,6 +60,10 @@ final class SharedPin implements ReadPin {
         return (long) frame << file.pageShift;
     }
 
+    long[] leaf() {
+        return leaf;
+    }
+
     private void checkOpen() {
         if (closed.get()) {
             throw new CacheClosedException("the read pin of page " + page + " of " + file.name + " is closed");

@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheClosedException;
+import io.warmcache.PageCursor;
 import io.warmcache.ReadPin;
 import io.warmcache.WritePolicy;
 import java.nio.ByteBuffer;
@@ -113,6 +115,54 @@ class LatchTest {
         assertNull(inside.admit(leaf, 1, 1, word, CachedFile.NO_WAIT, false));
         assertEquals(word, bench.word(1));
         inside.truncatingFrom = Long.MAX_VALUE;
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** Behind the scenes a cursor that is disturbed too often pins its page; that must end with the read. */
+    @Test
+    void aCursorKeepsNoPinOnceItsReadIsGood() throws Exception {
+        Bench bench = new Bench(Bench.small(16), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        try (PageCursor cursor = bench.file.cursor()) {
+            cursor.seek(1);
+            int writes = 0;
+            while (TranslationWord.pins(bench.word(1)) == 0) {
+                bench.write(4096, Bench.filled(++writes, 4096));
+                assertTrue(cursor.shouldRetry());
+            }
+            assertEquals(writes, cursor.getByte(4095));
+            assertFalse(cursor.shouldRetry());
+            assertEquals(0, TranslationWord.pins(bench.word(1)));
+            assertEquals(writes, cursor.getByte(0));
+            assertFalse(cursor.shouldRetry());
+            bench.write(4096, Bench.filled(99, 4096));
+            assertTrue(cursor.shouldRetry());
+            assertEquals(99, cursor.getByte(0));
+            assertFalse(cursor.shouldRetry());
+        }
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** The page that a cursor had pinned may have been cut off meanwhile. */
+    @Test
+    void aCursorOnADetachedPageFindsOutWhenItReadsOn() throws Exception {
+        Bench bench = new Bench(Bench.small(16), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        try (PageCursor cursor = bench.file.cursor()) {
+            cursor.seek(1);
+            while (TranslationWord.pins(bench.word(1)) == 0) {
+                bench.write(4096, Bench.filled(9, 4096));
+                assertTrue(cursor.shouldRetry());
+            }
+            bench.file.truncate(4096);
+            assertEquals(9, cursor.getByte(4095));
+            assertFalse(cursor.shouldRetry());
+            assertThrows(IndexOutOfBoundsException.class, cursor::shouldRetry);
+            bench.file.truncate(2 * 4096);
+            cursor.seek(1);
+            assertEquals(0, cursor.getByte(0));
+            assertFalse(cursor.shouldRetry());
+        }
         bench.assertSound();
         bench.cache.close();
     }
