@@ -135,7 +135,7 @@ final class BulkIo {
             while (owned < most && ownNext(first + owned, leaves, words, run, owned)) {
                 owned++;
             }
-            backing.fill(first, run, owned, file.size, file.sets.unforcedMask(first, owned));
+            backing.fill(first, run, owned, file.size, file.sets.refill(first, owned));
         } catch (Throwable t) {
             for (int i = 0; i < owned; i++) {
                 file.giveUp(leaves[i], RadixIndex.slot(first + i), first + i, words[i], run[i]);

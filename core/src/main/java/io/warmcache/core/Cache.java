@@ -496,7 +496,7 @@ final class Cache implements PageCache {
     @Override
     public void flush() throws IOException {
         checkOpen();
-        IOException failure = null;
+        Throwable failure = null;
         for (CachedFile file : files.values()) {
             try {
                 if (file.open) {
@@ -504,7 +504,7 @@ final class Cache implements PageCache {
                 }
             } catch (CacheClosedException e) {
                 LOG.log(System.Logger.Level.TRACE, "closed by its user meanwhile, and flushed by that", e);
-            } catch (IOException e) {
+            } catch (IOException | RuntimeException e) {
                 if (failure == null) {
                     failure = e;
                 } else {
@@ -513,7 +513,7 @@ final class Cache implements PageCache {
             }
         }
         if (failure != null) {
-            throw failure;
+            throw CachedFile.sneaky(failure);
         }
     }
 

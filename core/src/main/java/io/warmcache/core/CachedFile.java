@@ -329,7 +329,7 @@ final class CachedFile {
                     return false;
                 }
             }
-            file.fill(page, new int[] {frame}, 1, size, sets.unforcedMask(page, 1));
+            file.fill(page, new int[] {frame}, 1, size, sets.refill(page, 1));
             frames.assign(frame, this, leaf, page);
             counters.misses.increment();
             counters.bytesRead.add(pageSize);

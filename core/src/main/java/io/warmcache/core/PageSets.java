@@ -4,13 +4,28 @@ package io.warmcache.core;
 import org.roaringbitmap.RoaringBitmap;
 
 /**
- * The pages of one file that are dirty, and those that were written and not forced yet ({@code docs/internals.md},
- * section 6). Thread-safe. Page numbers are unsigned 32-bit.
+ * The pages of one file that are dirty, and those whose bytes in the store are not forced yet ({@code
+ * docs/internals.md}, section 6). Thread-safe. Page numbers are unsigned 32-bit.
  */
 final class PageSets {
+    private static final long NONE = Long.MAX_VALUE;
+
     private final RoaringBitmap dirty = new RoaringBitmap();
     private RoaringBitmap unforced = new RoaringBitmap();
     private RoaringBitmap forcing = new RoaringBitmap();
+
+    /** Unforced pages that left the memory and were read again: what was written to them is not known any more. */
+    private final RoaringBitmap reread = new RoaringBitmap();
+
+    /** Pages from here on were cut since the last force, so what the store has of them now is not forced. */
+    private long cut = NONE;
+
+    private long forcingCut = NONE;
+
+    /** Pages read since, for which that is the only reason: a force makes them good, but loses nothing if it fails. */
+    private RoaringBitmap readBehindCut = new RoaringBitmap();
+
+    private RoaringBitmap forcingReads = new RoaringBitmap();
 
     synchronized void dirty(long page) {
         dirty.add((int) page);
@@ -37,54 +52,91 @@ final class PageSets {
         return dirty.nextValue((int) page);
     }
 
-    /** Bit i: page {@code first + i} has blocks that were written and not forced. */
-    synchronized long unforcedMask(long first, int count) {
-        if (unforced.isEmpty() && forcing.isEmpty()) {
+    /** Notes that pages are being read from the store. Bit i: what is read of {@code first + i} is not forced. */
+    synchronized long refill(long first, int count) {
+        long oldest = Math.min(cut, forcingCut);
+        if (oldest == NONE && unforced.isEmpty() && forcing.isEmpty()) {
             return 0;
         }
         long mask = 0;
         for (int i = 0; i < count; i++) {
-            int page = (int) (first + i);
-            if (unforced.contains(page) || forcing.contains(page)) {
+            long page = first + i;
+            if (unforced.contains((int) page) || forcing.contains((int) page)) {
+                reread.add((int) page);
+                mask |= 1L << i;
+            } else if (page >= oldest) {
+                readBehindCut.add((int) page);
                 mask |= 1L << i;
             }
         }
         return mask;
     }
 
-    /** S2: what was written so far is being forced from now on. */
+    /** S2: what was written so far is being forced from now on. Returns the pages that are forced when that is done. */
     synchronized RoaringBitmap startForce() {
         forcing = unforced;
         unforced = new RoaringBitmap();
+        forcingCut = cut;
+        cut = NONE;
+        forcingReads = readBehindCut;
+        readBehindCut = new RoaringBitmap();
+        return RoaringBitmap.or(forcing, forcingReads);
+    }
+
+    /** Pages that a force under way may lose if it fails. */
+    synchronized RoaringBitmap forcing() {
         return forcing.clone();
     }
 
     synchronized boolean anyUnforced() {
-        return !unforced.isEmpty();
+        return cut != NONE || !unforced.isEmpty();
     }
 
+    /** Whether the page was changed in the store since S2. */
     synchronized boolean writtenAgain(long page) {
-        return unforced.contains((int) page);
+        return page >= cut || unforced.contains((int) page);
+    }
+
+    /** Whether a write to the page since the last good force may be neither in the store nor in memory. */
+    synchronized boolean mayBeLost(long page) {
+        return reread.contains((int) page);
     }
 
     /** S5, or on failure: what was being forced is unforced as before. */
     synchronized void endForce(boolean success) {
-        if (!success) {
+        if (success) {
+            reread.and(unforced);
+        } else {
             unforced.or(forcing);
+            cut = Math.min(cut, forcingCut);
+            readBehindCut.or(forcingReads);
         }
         forcing = new RoaringBitmap();
+        forcingCut = NONE;
+        forcingReads = new RoaringBitmap();
     }
 
-    /** The pages from {@code first} on are no longer part of the file. */
-    synchronized void truncate(long first) {
-        dirty.remove(first, RadixIndex.MAX_PAGES);
-        unforced.remove(first, RadixIndex.MAX_PAGES);
-        forcing.remove(first, RadixIndex.MAX_PAGES);
+    /** The pages from {@code first} on are no longer part of the file; the one before may have been cut into. */
+    synchronized void truncate(long boundary, long first) {
+        cut = Math.min(cut, boundary);
+        if (first < RadixIndex.MAX_PAGES) {
+            dirty.remove(first, RadixIndex.MAX_PAGES);
+            unforced.remove(first, RadixIndex.MAX_PAGES);
+            forcing.remove(first, RadixIndex.MAX_PAGES);
+            readBehindCut.remove(first, RadixIndex.MAX_PAGES);
+            forcingReads.remove(first, RadixIndex.MAX_PAGES);
+            reread.remove(first, RadixIndex.MAX_PAGES);
+        }
     }
 
     synchronized void clear() {
         dirty.clear();
         unforced.clear();
         forcing = new RoaringBitmap();
+        reread.clear();
+        cut = NONE;
+        forcingCut = NONE;
+        readBehindCut.clear();
+        forcingReads = new RoaringBitmap();
     }
 }

@@ -124,7 +124,7 @@ final class Truncation {
             }
             backing.truncate(newSize);
             file.size = newSize;
-            file.sets.truncate(firstCut);
+            file.sets.truncate(boundary, firstCut);
             if (pin != null) {
                 cutBoundary(backing, pin, (int) (newSize & (file.pageSize - 1)));
                 pin = null;

@@ -190,17 +190,17 @@ final class WriteBack {
         forceLock.lock();
         try {
             flush(backing, 0);
-            RoaringBitmap forcing = file.sets.startForce();
+            RoaringBitmap unforced = file.sets.startForce();
             boolean success = false;
             try {
                 backing.force();
                 success = true;
                 file.counters.forces.increment();
-                markForced(forcing);
+                markForced(unforced);
             } catch (Throwable t) {
                 if (!success) {
                     file.writeFailed(t);
-                    rewriteLater(forcing, t);
+                    rewriteLater(file.sets.forcing(), t);
                 }
                 throw t;
             } finally {
@@ -212,8 +212,8 @@ final class WriteBack {
     }
 
     /** S4. */
-    private void markForced(RoaringBitmap forcing) {
-        PeekableIntIterator iterator = forcing.getIntIterator();
+    private void markForced(RoaringBitmap pages) {
+        PeekableIntIterator iterator = pages.getIntIterator();
         while (iterator.hasNext()) {
             long page = Integer.toUnsignedLong(iterator.next());
             long[] leaf = file.index.leaf(page);
@@ -233,7 +233,8 @@ final class WriteBack {
 
     /**
      * After a failed force the store may have lost what it took since the last good one: resident pages are dirty
-     * again as a whole; a page that is not resident any more cannot be written again, and poisons the file.
+     * again as a whole; a page that is not resident any more, or was read again from what the store may have lost,
+     * cannot be written again, and poisons the file.
      */
     private void rewriteLater(RoaringBitmap forcing, Throwable cause) {
         PeekableIntIterator iterator = forcing.getIntIterator();
@@ -253,6 +254,9 @@ final class WriteBack {
     }
 
     private boolean redirty(long page) {
+        if (file.sets.mayBeLost(page)) {
+            return false;
+        }
         long deadline = file.deadline();
         while (true) {
             long @Nullable [] leaf = file.index.leaf(page);
