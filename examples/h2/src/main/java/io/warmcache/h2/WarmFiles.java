@@ -140,7 +140,8 @@ final class WarmFiles {
         } catch (FileAlreadyExistsException e) {
             throw DbException.get(ErrorCode.FILE_RENAME_FAILED_2, e, source.toString(), target + " (exists)");
         } catch (IOException e) {
-            throw DbException.get(ErrorCode.FILE_RENAME_FAILED_2, e, source.toString(), target.toString());
+            throw DbException.get(
+                    ErrorCode.FILE_RENAME_FAILED_2, e, source.toString(), target + " (" + e.getMessage() + ")");
         } finally {
             names.writeLock().unlock();
         }
