@@ -111,7 +111,7 @@ public final class Demo {
         Session session = new Session(options, servers, progress, new Model(blobs, 0, 0, 0));
         Report report;
         try {
-            report = new RestartDemo(options, session, name, out).run(data);
+            report = new RestartDemo(options, session, name).run(data);
         } catch (IOException e) {
             session.tally().examples().forEach(System.err::println);
             throw e;

@@ -34,7 +34,6 @@ final class RestartDemo {
     private final DemoOptions options;
     private final Session session;
     private final Progress progress;
-    private final Path out;
     private final String name;
 
     /** One way to start again. */
@@ -63,11 +62,10 @@ final class RestartDemo {
     }
 
     /** @param name of the first cache; the others' names begin with it */
-    RestartDemo(DemoOptions options, Session session, String name, Path out) {
+    RestartDemo(DemoOptions options, Session session, String name) {
         this.options = options;
         this.session = session;
         this.name = name;
-        this.out = out;
         progress = session.progress();
     }
 
@@ -255,7 +253,6 @@ final class RestartDemo {
         settings.put("seed", Long.toString(options.seedValue()));
         settings.put("JVM of every server", String.join(" ", session.servers().jvmSettings()));
         settings.put("command line", "demo " + String.join(" ", options.commandLine()));
-        settings.put("report", out.toString());
         return settings;
     }
 

@@ -72,7 +72,7 @@ final class ServerProcess {
 
     /** SIGKILL, sent and not waited for. */
     void kill() {
-        process.destroyForcibly();
+        process.toHandle().destroyForcibly();
     }
 
     boolean alive() {
@@ -93,9 +93,10 @@ final class ServerProcess {
      * @throws IOException if it had to be killed
      */
     int stop(Duration patience) throws IOException, InterruptedException {
-        process.destroy();
+        // by its handle: Process.destroy would also close the pipe that the server says its last words into
+        process.toHandle().destroy();
         if (!process.waitFor(patience)) {
-            process.destroyForcibly();
+            kill();
             throw new IOException("the server did not stop within " + patience.toSeconds() + " s of SIGTERM; "
                     + lastWords());
         }
