@@ -24,7 +24,7 @@ public final class ByteSize implements CommandLine.ITypeConverter<Long> {
         };
         try {
             long number = Long.parseLong(shift == 0 ? lower : lower.substring(0, lower.length() - 1));
-            if (number > 0 && number <= Long.MAX_VALUE >> shift) {
+            if (number >= 0 && number <= Long.MAX_VALUE >> shift) {
                 return number << shift;
             }
         } catch (NumberFormatException e) {

@@ -108,7 +108,7 @@ final class ServerOptions {
             names = "--mvstore-cache",
             paramLabel = "SIZE",
             converter = ByteSize.class,
-            description = "MVStore's own cache on the heap, whole MiB (default: 4m).")
+            description = "MVStore's own cache on the heap, whole MiB, 0 for none (default: 4m).")
     private long mvstoreCacheBytes = 4 * MIB;
 
     @Option(
@@ -169,15 +169,19 @@ final class ServerOptions {
         require(
                 maxBulkBytes <= maxRequestBytes,
                 "--max-bulk", maxBulkBytes, "at most --max-request, " + maxRequestBytes);
-        require(maxKeyBytes <= maxBulkBytes, "--max-key", maxKeyBytes, "at most --max-bulk, " + maxBulkBytes);
+        require(
+                maxKeyBytes >= 1 && maxKeyBytes <= maxBulkBytes,
+                "--max-key", maxKeyBytes, "from 1 to --max-bulk, " + maxBulkBytes);
         require(
                 mvstoreCacheBytes % MIB == 0 && mvstoreCacheBytes <= 1024 * MIB,
-                "--mvstore-cache", mvstoreCacheBytes, "whole MiB, from 1m to 1g");
-        // MVStore itself takes no page above this, so that its cache can hold some
-        long maxPageBytes = mvstoreCacheBytes / 256;
+                "--mvstore-cache", mvstoreCacheBytes, "whole MiB, from 0 to 1g");
+        // MVStore itself takes no page above this, so that its cache, if there is one, can hold some
+        long maxPageBytes = mvstoreCacheBytes == 0 ? MIB : mvstoreCacheBytes / 256;
         require(
                 mvstorePageBytes >= 1024 && mvstorePageBytes <= maxPageBytes,
-                "--mvstore-page", mvstorePageBytes, "from 1k to a 256th of --mvstore-cache, " + maxPageBytes);
+                "--mvstore-page",
+                mvstorePageBytes,
+                "from 1k to a 256th of --mvstore-cache (1m where that is 0), " + maxPageBytes);
         Limits limits = new Limits(
                 maxClients, (int) maxRequestBytes, (int) maxBulkBytes, (int) maxKeyBytes, maxArguments);
         return new ServerConfig(

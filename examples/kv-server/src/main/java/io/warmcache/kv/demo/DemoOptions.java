@@ -121,8 +121,8 @@ final class DemoOptions {
             names = "--mvstore-cache",
             paramLabel = "SIZE",
             converter = ByteSize.class,
-            description = "MVStore's own cache on the server's heap, whole MiB, 2m or more (default: 2m).")
-    long mvstoreCache = 2 * Sizes.MIB;
+            description = "MVStore's own cache on the server's heap: 0, or whole MiB from 2m on (default: 0).")
+    long mvstoreCache;
 
     @Option(
             names = "--durability",

@@ -246,7 +246,8 @@ final class RestartDemo {
         settings.put("data", Sizes.format(before.dataBytes()));
         settings.put("data file at the kill", Sizes.format(before.fileBytes()));
         settings.put("cache", Sizes.format(options.cache) + " in pages of " + Sizes.format(options.pageSize));
-        settings.put("MVStore's own heap cache", Sizes.format(options.mvstoreCache));
+        settings.put(
+                "MVStore's own heap cache", options.mvstoreCache == 0 ? "none" : Sizes.format(options.mvstoreCache));
         settings.put("load", load());
         settings.put("durability", options.durability.name().toLowerCase(Locale.ROOT));
         settings.put("each restart watched for", Duration.ofSeconds(options.seconds).toSeconds() + " s");
