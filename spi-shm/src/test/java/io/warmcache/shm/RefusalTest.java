@@ -194,7 +194,7 @@ class RefusalTest {
             IOException e = assertThrows(IOException.class, () -> env.attach(Env.config(segment)));
             assertTrue(e.getMessage().contains("the cache needs"), e.getMessage());
         } finally {
-            assertEquals(0, new ProcessBuilder("umount", mount.toString()).start().waitFor());
+            assertEquals(0, new ProcessBuilder("umount", "-l", mount.toString()).start().waitFor());
         }
     }
 
@@ -229,7 +229,7 @@ class RefusalTest {
             b.drop();
             assertFalse(Files.exists(segment));
         } finally {
-            assertEquals(0, new ProcessBuilder("umount", mount.toString()).start().waitFor());
+            assertEquals(0, new ProcessBuilder("umount", "-l", mount.toString()).start().waitFor());
         }
     }
 
