@@ -199,7 +199,7 @@ final class BulkIo {
                     + ": the end must be from 0 to " + limit);
         }
         file.checkWritable();
-        BackendFile backing = file.backing();
+        file.backing();
         boolean extending = false;
         long deadline = file.deadline();
         try {
@@ -208,10 +208,10 @@ final class BulkIo {
                     file.acquireExtension(deadline);
                     extending = true;
                     if (position > file.size) {
-                        file.truncation.extend(backing, position);
+                        file.truncation.extend(position);
                     }
                 }
-                done += writeBatch(backing, position + done, source, done, extending, deadline);
+                done += writeBatch(position + done, source, done, extending, deadline);
                 deadline = file.deadline();
             }
         } finally {
@@ -222,8 +222,7 @@ final class BulkIo {
     }
 
     /** Returns the bytes written; 0 if the extension permit turned out to be needed. */
-    private long writeBatch(
-            BackendFile backing, long position, MemorySegment source, long from, boolean extending, long deadline)
+    private long writeBatch(long position, MemorySegment source, long from, boolean extending, long deadline)
             throws IOException {
         List<ExclusivePin> pins = new ArrayList<>(batch);
         long first = position >>> file.pageShift;
@@ -253,7 +252,7 @@ final class BulkIo {
                 done += chunk;
             }
             if (!pins.isEmpty()) {
-                publish(backing, first, pins);
+                publish(first, pins);
             }
             published = true;
             return done;
@@ -266,7 +265,7 @@ final class BulkIo {
         }
     }
 
-    private void publish(BackendFile backing, long first, List<ExclusivePin> pins) throws IOException {
+    private void publish(long first, List<ExclusivePin> pins) throws IOException {
         long size = pins.getLast().sizeAfter();
         boolean through = file.options.policy() == WritePolicy.WRITE_THROUGH;
         if (through) {
@@ -277,7 +276,7 @@ final class BulkIo {
                 masks[i] = frames.dirtyBlocks[run[i]];
             }
             try {
-                backing.writeBack(first, run, masks, run.length, size);
+                pins.getLast().openBacking().writeBack(first, run, masks, run.length, size);
             } catch (Throwable t) {
                 file.writeFailed(t);
                 throw t;

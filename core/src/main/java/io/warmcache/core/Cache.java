@@ -349,12 +349,15 @@ final class Cache implements PageCache {
      */
     boolean writeBackSome() {
         for (CachedFile file : files.values()) {
+            boolean failedBefore = file.degraded != null;
             try {
                 if (file.backing != null && file.writeBack.writeSome()) {
                     return true;
                 }
             } catch (IOException | RuntimeException e) {
-                LOG.log(System.Logger.Level.WARNING, () -> "write-back of " + file.name + " failed", e);
+                // Tried again every millisecond while somebody waits for a frame.
+                var level = failedBefore ? System.Logger.Level.TRACE : System.Logger.Level.WARNING;
+                LOG.log(level, () -> "write-back of " + file.name + " failed", e);
             }
         }
         return false;

@@ -412,12 +412,23 @@ final class CachedFile {
             backing(); // nobody waits here while the cache is being closed
             if (!cache.writeBackSome()) {
                 if (System.nanoTime() - deadline >= 0) {
-                    throw new CacheFullException("no frame can be freed for page " + page + " of " + name + ": "
-                            + frames.describeUse() + ". Close pins sooner, or enlarge the capacity");
+                    throw full(page);
                 }
                 frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
             }
         }
+    }
+
+    private CacheFullException full(long page) {
+        CacheFullException full = new CacheFullException("no frame can be freed for page " + page + " of " + name + ": "
+                + frames.describeUse() + ". Close pins sooner, or enlarge the capacity");
+        for (CachedFile file : cache.files()) {
+            Throwable failure = file.degraded;
+            if (failure != null) {
+                full.addSuppressed(failure);
+            }
+        }
+        return full;
     }
 
     /**

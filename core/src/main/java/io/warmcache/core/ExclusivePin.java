@@ -347,7 +347,8 @@ final class ExclusivePin implements WritePin {
         }
     }
 
-    private BackendFile openBacking() {
+    /** The open ledger entry, which stays while a page is latched. */
+    BackendFile openBacking() {
         BackendFile backing = file.backing;
         if (backing == null) {
             throw new CacheClosedException(file.name + " is closed");

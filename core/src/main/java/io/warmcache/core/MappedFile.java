@@ -9,6 +9,7 @@ import io.warmcache.ReadPin;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 
@@ -139,12 +140,25 @@ final class MappedFile implements PagedFile {
 
     @Override
     public int read(long position, MemorySegment target) throws IOException {
-        return file().bulkIo.read(position, target);
+        try {
+            return file().bulkIo.read(position, target);
+        } catch (UncheckedIOException e) {
+            throw checked(e);
+        }
     }
 
     @Override
     public void write(long position, MemorySegment source) throws IOException {
-        file().bulkIo.write(position, source);
+        try {
+            file().bulkIo.write(position, source);
+        } catch (UncheckedIOException e) {
+            throw checked(e);
+        }
+    }
+
+    /** Single pages are loaded by what cursors and pins use, too, which cannot throw an IOException. */
+    private static IOException checked(UncheckedIOException e) {
+        return new IOException(e.getMessage(), e.getCause());
     }
 
     @Override

@@ -93,7 +93,16 @@ final class Truncation {
     }
 
     /** T1 for a longer file. The caller holds the extension permit. */
-    void extend(BackendFile backing, long newSize) throws IOException {
+    void extend(long newSize) throws IOException {
+        file.usage.readLock().lock();
+        try {
+            extend(file.backing(), newSize);
+        } finally {
+            file.usage.readLock().unlock();
+        }
+    }
+
+    private void extend(BackendFile backing, long newSize) throws IOException {
         if (newSize > file.size) {
             backing.truncate(newSize);
             file.size = newSize;

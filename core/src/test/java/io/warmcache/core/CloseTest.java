@@ -279,6 +279,23 @@ class CloseTest {
         bench.cache.close();
     }
 
+    /** A write that waited for the end of the file must not lengthen a store that is not the cache's any more. */
+    @Test
+    void aWriteThatWaitedUntilTheFileWasClosedSaysSo() throws Exception {
+        Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        CachedFile inside = bench.inside();
+        inside.extension.acquire();
+        var writing = Bench.run(() -> bench.write(100_000, filled(9, 10))).awaitParked();
+        bench.file.close();
+        inside.extension.release();
+        ExecutionException failure = assertThrows(ExecutionException.class, writing::get);
+        assertEquals(CacheClosedException.class, failure.getCause().getClass(), failure.toString());
+        bench.map();
+        bench.assertSound();
+        assertEquals(4 * 4096, bench.store.bytes().length);
+        bench.cache.close();
+    }
+
     @Test
     void theBackgroundFlushDoesNotWaitForALatch() throws Exception {
         Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_BACK, pages(1, 4));

@@ -46,6 +46,9 @@ final class HeapBackend implements FrameBackend {
         /** How often a cache has given the memory back. */
         volatile int closes;
 
+        /** Runs wherever a death would leave another state of records and frames than a moment before. */
+        volatile Runnable step = () -> {};
+
         long nextFileId = 1;
 
         Segment(CacheConfig config) {
@@ -57,6 +60,21 @@ final class HeapBackend implements FrameBackend {
             for (int i = 0; i < frames; i++) {
                 records[i] = new FrameRecord();
             }
+        }
+
+        /** What a death at this moment would leave behind. */
+        Segment copy(CacheConfig config) {
+            Segment copy = new Segment(config);
+            copy.memory.copyFrom(memory);
+            for (int i = 0; i < frames; i++) {
+                copyRecord(records[i], copy.records[i]);
+            }
+            System.arraycopy(hints, 0, copy.hints, 0, frames);
+            copy.fileIds.putAll(fileIds);
+            copy.versions.putAll(versions);
+            copy.used = used;
+            copy.nextFileId = nextFileId;
+            return copy;
         }
 
         /** A cache on this segment; the one before, if there is one, has died. */
@@ -176,18 +194,22 @@ final class HeapBackend implements FrameBackend {
 
     @Override
     public boolean readRecord(int frame, FrameRecord into) {
-        FrameRecord r = segment.records[frame];
+        copyRecord(segment.records[frame], into);
+        return true;
+    }
+
+    private static void copyRecord(FrameRecord r, FrameRecord into) {
         synchronized (r) {
             into.state = r.state;
             into.fileId = r.fileId;
             into.page = r.page;
             into.generation = r.generation;
             System.arraycopy(r.checksums, 0, into.checksums, 0, r.checksums.length);
-            return true;
         }
     }
 
     private void move(int frame, FrameState to, FrameState... allowed) {
+        segment.step.run();
         FrameRecord r = segment.records[frame];
         synchronized (r) {
             for (FrameState state : allowed) {
@@ -212,6 +234,7 @@ final class HeapBackend implements FrameBackend {
 
     @Override
     public void forced(int frame) {
+        segment.step.run();
         FrameRecord r = segment.records[frame];
         synchronized (r) {
             if (r.state == FrameState.WRITTEN) {
@@ -270,6 +293,7 @@ final class HeapBackend implements FrameBackend {
         private final BackingStore store;
         private final long fileId;
         private final FileVerdict verdict;
+        private volatile boolean closed;
 
         File(BackingStore store, long fileId, boolean known) {
             this.store = store;
@@ -301,12 +325,21 @@ final class HeapBackend implements FrameBackend {
             return verdict;
         }
 
+        private void requireOpen() {
+            if (closed) {
+                throw new IllegalStateException(store.name() + " is closed");
+            }
+        }
+
         @Override
         public void accept() throws IOException {
+            requireOpen();
             segment.versions.put(fileId, store.version());
         }
 
         private void start(long page, int frame) {
+            requireOpen();
+            segment.step.run();
             FrameRecord r = segment.records[frame];
             synchronized (r) {
                 if (r.state != FrameState.FREE) {
@@ -339,6 +372,7 @@ final class HeapBackend implements FrameBackend {
             }
             for (int i = 0; i < count; i++) {
                 read((firstPage + i) * segment.pageSize, slice(frames[i]), size);
+                segment.step.run();
                 FrameRecord r = segment.records[frames[i]];
                 synchronized (r) {
                     sum(r, frames[i], -1);
@@ -349,6 +383,7 @@ final class HeapBackend implements FrameBackend {
 
         @Override
         public void refill(long page, int frame, int blockMask, long size) throws IOException {
+            requireOpen();
             for (int b = 0; b < segment.pageSize / 4096; b++) {
                 if ((blockMask & (1 << b)) != 0) {
                     read(page * segment.pageSize + b * 4096L, slice(frame).asSlice(b * 4096L, 4096), size);
@@ -366,6 +401,7 @@ final class HeapBackend implements FrameBackend {
         @Override
         public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size)
                 throws IOException {
+            requireOpen();
             for (int i = 0; i < count; i++) {
                 long pageStart = (firstPage + i) * segment.pageSize;
                 for (int b = 0; b < segment.pageSize / 4096; b++) {
@@ -386,6 +422,8 @@ final class HeapBackend implements FrameBackend {
 
         @Override
         public void seal(long page, int frame, int blockMask) {
+            requireOpen();
+            segment.step.run();
             FrameRecord r = segment.records[frame];
             synchronized (r) {
                 if (r.state != FrameState.DIRTY || r.page != page || r.fileId != fileId) {
@@ -398,19 +436,24 @@ final class HeapBackend implements FrameBackend {
 
         @Override
         public void force() throws IOException {
+            requireOpen();
             store.force();
         }
 
         @Override
         public void truncate(long size) throws IOException {
+            requireOpen();
             store.truncate(size);
         }
 
         @Override
-        public void settle() {}
+        public void settle() {
+            requireOpen();
+        }
 
         @Override
         public void close() throws IOException {
+            closed = true;
             store.close();
         }
     }
