@@ -237,7 +237,8 @@ class CrashPointTest {
         b.markDirty(3);
         f.refill(3, 3, 0b11, 9 * PAGE);
         f.seal(3, 3, 0b11);
-        // Cut within page 8, as the cache does: boundary dirty, cut, tail zeroed, sealed. Both its blocks were just written.
+        // Cut within page 8, as the cache does: boundary dirty, cut, tail zeroed, sealed. Both its blocks were just
+        // written.
         change(b, random, 0, 0, PAGE);
         f.writeBack(8, Env.ints(0), Env.ints(0b11), 1, 9 * PAGE);
         long cut = 8L * PAGE + 700;
