@@ -121,6 +121,7 @@ class ConcurrentStressTest {
             failing.set(false);
             file.flush();
             file.force();
+            cache.maintenance.stop(); // and with it prefetches that are still under way
             assertEquals(Set.of(), cache.problems());
             for (int page = 0; page < Math.min(PAGES, file.pages()); page++) {
                 check(page, read(page), acknowledged.get(page));

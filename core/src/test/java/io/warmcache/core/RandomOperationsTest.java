@@ -72,6 +72,7 @@ class RandomOperationsTest {
             }
             file.flush();
             assertArrayEquals(model, store.bytes());
+            cache.maintenance.stop(); // and with it prefetches that are still under way
             assertEquals(Set.of(), cache.problems());
             cache.close();
         }
