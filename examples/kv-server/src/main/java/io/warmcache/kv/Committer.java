@@ -11,30 +11,31 @@ import java.util.function.Consumer;
 import org.h2.mvstore.MVStore;
 
 /**
- * The one thread that commits: takes a snapshot, writes it, forces the file, and tells who waits for it. Then, now
- * and then and never more than it wrote, it moves live pages out of chunks that are mostly dead, so that their space
- * is reused.
+ * The one thread that commits: takes a snapshot and writes it, forces the file, and tells who waits for it. Then, now
+ * and then and never more than it wrote, it moves live pages out of chunks that are mostly dead, so that their space is
+ * reused.
  *
- * <p>Each commit is forced before the next one begins, and MVStore reuses a chunk's space at the earliest in the
- * commit after the one that stopped referring to it. Whatever is cut off, by {@code kill -9} or by a crash of the
- * operating system, the last forced commit and all it refers to is on disk.
+ * <p>With {@link Durability#EVERYSEC} there are commits between two forces, when much is written: after a crash MVStore
+ * reads the chunk at the end of its file block by block, so chunks are kept small. Until a force has ended, nothing is
+ * reused that the state forced before refers to. Whatever is cut off, by {@code kill -9} or by a crash of the operating
+ * system, the last forced state and all it refers to is on disk.
  *
- * <p>A failed write or force is final: what the disk holds is unknown then, and a second force that succeeds would
- * not tell. The failure is handed on and nothing is acknowledged any more.
+ * <p>A failed write or force is final: what the disk holds is unknown then, and a second force that succeeds would not
+ * tell. The failure is handed on and nothing is acknowledged any more.
  */
 final class Committer {
     /** Writes are durable about this long after they were acknowledged, with {@link Durability#EVERYSEC}. */
     private static final long INTERVAL_NANOS = TimeUnit.MILLISECONDS.toNanos(800);
     /** Unsaved bytes that start a commit early: keeps chunks and pauses small. */
-    private static final int EARLY_COMMIT_BYTES = 16 << 20;
-    /** Unsaved bytes above which writers have to wait for the commit: bounds the heap. */
-    private static final int CONGESTED_BYTES = 96 << 20;
+    private static final int EARLY_COMMIT_BYTES = 4 << 20;
+    /** Unsaved bytes above which writers have to wait for a commit: bounds chunks and the heap. */
+    private static final int CONGESTED_BYTES = 12 << 20;
     /** Space is reclaimed when less than this share of the chunks' bytes is live. */
-    private static final int TARGET_FILL_PERCENT = 60;
-    /** One reclaiming pass follows so many bytes committed ... */
-    private static final long RECLAIM_EVERY_BYTES = 16 << 20;
-    /** ... and moves at most so many; more than a chunk holds, else a large one could never be emptied. */
-    private static final int RECLAIM_BYTES = 32 << 20;
+    private static final int TARGET_FILL_PERCENT = 50;
+    /** A pass that reclaims space follows so many bytes that clients have changed, at least ... */
+    private static final int LEAST_RECLAIM_BYTES = 4 << 20;
+    /** ... and moves no more than that, up to this: more than the live half of a chunk. */
+    private static final int MOST_RECLAIM_BYTES = 16 << 20;
 
     private final MVStore store;
     private final WriteGate gate;
@@ -42,16 +43,27 @@ final class Committer {
     private final Consumer<Throwable> onFailure;
     private final Thread thread = new Thread(this::run, "kv-committer");
     private final List<Waiter> waiters = new ArrayList<>();
+    /** Guarded by {@link #waiters} too. */
+    private final List<Runnable> congested = new ArrayList<>();
 
     private volatile boolean changed;
     private volatile boolean stopping;
     /** Everything up to this ticket is forced. */
     private volatile long completed;
 
+    /** Keeps all that the last forced state refers to from being reused. */
+    private MVStore.TxCounter forcedUsage;
+    /** Whether something was committed and not yet forced. */
+    private boolean unforced;
+
     private final AtomicLong commits = new AtomicLong();
+    private final AtomicLong forces = new AtomicLong();
     private final AtomicLong reclaims = new AtomicLong();
     private volatile long lastCommitNanos;
+    /** Bytes that clients have changed since the last pass that reclaimed space. */
     private long unreclaimedBytes;
+    /** Unsaved bytes that no client has changed: the last pass has moved them. */
+    private int movedBytes;
 
     private record Waiter(long ticket, Runnable action) {}
 
@@ -61,6 +73,9 @@ final class Committer {
         this.durability = durability;
         this.onFailure = onFailure;
         thread.setDaemon(true);
+        // what was found may have been written by a process that died before it was forced
+        store.sync();
+        forcedUsage = store.registerVersionUsage();
     }
 
     void start() {
@@ -84,7 +99,7 @@ final class Committer {
         }
     }
 
-    /** Whether so much waits to be written that who writes should wait for {@link #whenCompleted}. */
+    /** Whether so much waits to be written that who writes should wait for {@link #whenRelieved}. */
     boolean congested() {
         return store.getUnsavedMemory() > CONGESTED_BYTES;
     }
@@ -106,11 +121,28 @@ final class Committer {
         action.run();
     }
 
+    /** Runs {@code action} once the congestion is over: at once, or on the committing thread after its next commit. */
+    void whenRelieved(Runnable action) {
+        synchronized (waiters) {
+            congested.add(action);
+        }
+        // looked at again behind the lock: a commit that has just ended has not seen the action
+        if (congested()) {
+            LockSupport.unpark(thread);
+        } else {
+            relieve();
+        }
+    }
+
     long commits() {
         return commits.get();
     }
 
-    /** How long the last commit took, its force included. */
+    long forces() {
+        return forces.get();
+    }
+
+    /** How long the last commit with its force took. */
     long lastCommitNanos() {
         return lastCommitNanos;
     }
@@ -136,13 +168,18 @@ final class Committer {
         try {
             while (true) {
                 boolean last = stopping;
-                long wait = waitNanos(lastStart);
-                if (changed && (last || wait <= 0)) {
+                boolean work = changed || unforced;
+                long wait = work ? waitNanos(lastStart) : INTERVAL_NANOS;
+                if (work && (last || wait <= 0)) {
                     lastStart = System.nanoTime();
-                    commit();
+                    commitAndForce();
                     lastCommitNanos = System.nanoTime() - lastStart;
                     reclaim();
+                } else if (store.getUnsavedMemory() > EARLY_COMMIT_BYTES) {
+                    commit();
+                    reclaim();
                 } else if (last) {
+                    store.deregisterVersionUsage(forcedUsage);
                     return;
                 } else {
                     LockSupport.parkNanos(this, Math.max(wait, TimeUnit.MILLISECONDS.toNanos(1)));
@@ -155,17 +192,26 @@ final class Committer {
     }
 
     private long waitNanos(long lastStart) {
-        if (!changed) {
-            return INTERVAL_NANOS;
-        }
-        if (durability == Durability.ALWAYS || store.getUnsavedMemory() > EARLY_COMMIT_BYTES) {
-            return 0;
-        }
-        return lastStart + INTERVAL_NANOS - System.nanoTime();
+        return durability == Durability.ALWAYS ? 0 : lastStart + INTERVAL_NANOS - System.nanoTime();
     }
 
-    private void commit() {
-        unreclaimedBytes += store.getUnsavedMemory();
+    private void commitAndForce() {
+        // registered with the version before the one that is forced now
+        MVStore.TxCounter usage = store.registerVersionUsage();
+        long covered = commit();
+        store.sync();
+        store.deregisterVersionUsage(forcedUsage);
+        forcedUsage = usage;
+        unforced = false;
+        forces.incrementAndGet();
+        complete(covered);
+    }
+
+    /** Returns the ticket that the commit covers. */
+    private long commit() {
+        unreclaimedBytes += Math.max(0, store.getUnsavedMemory() - movedBytes);
+        movedBytes = 0;
+        unforced = true;
         long covered = gate.beginSnapshot();
         try {
             // lowered inside the gate: a change made after the snapshot raises it again
@@ -174,9 +220,18 @@ final class Committer {
         } finally {
             gate.endSnapshot();
         }
-        store.sync();
         commits.incrementAndGet();
-        complete(covered);
+        relieve();
+        return covered;
+    }
+
+    private void relieve() {
+        List<Runnable> actions;
+        synchronized (waiters) {
+            actions = List.copyOf(congested);
+            congested.clear();
+        }
+        actions.forEach(Runnable::run);
     }
 
     private void complete(long covered) {
@@ -197,11 +252,15 @@ final class Committer {
     }
 
     private void reclaim() {
-        if (unreclaimedBytes < RECLAIM_EVERY_BYTES || stopping) {
+        if (unreclaimedBytes < LEAST_RECLAIM_BYTES || stopping) {
             return;
         }
-        unreclaimedBytes = 0;
-        if (store.compact(TARGET_FILL_PERCENT, RECLAIM_BYTES)) {
+        unreclaimedBytes = Math.min(unreclaimedBytes, MOST_RECLAIM_BYTES);
+        int before = store.getUnsavedMemory();
+        // chunks that hold more live bytes than the limit are passed over, until more was changed
+        if (store.compact(TARGET_FILL_PERCENT, (int) unreclaimedBytes)) {
+            unreclaimedBytes = 0;
+            movedBytes = store.getUnsavedMemory() - before;
             reclaims.incrementAndGet();
             // moved pages are changes of their own, though no key changed
             changed = true;

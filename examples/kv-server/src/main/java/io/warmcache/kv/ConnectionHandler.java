@@ -222,10 +222,9 @@ final class ConnectionHandler extends ChannelInboundHandlerAdapter {
         if (ticket > outTicket && !committer.isCompleted(ticket)) {
             separate(start, ticket);
         }
-        long written = session.writeTicket();
-        if (written != 0 && committer.congested()) {
+        if (session.hasWritten() && committer.congested()) {
             busy = true;
-            committer.whenCompleted(written, () -> onLoop(() -> {
+            committer.whenRelieved(() -> onLoop(() -> {
                 busy = false;
                 resume();
             }));

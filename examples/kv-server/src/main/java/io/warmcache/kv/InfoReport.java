@@ -76,6 +76,7 @@ final class InfoReport {
         fields.put("durability", committer.durability().word());
         fields.put("file", server.config().fileName());
         fields.put("commits", committer.commits());
+        fields.put("forces", committer.forces());
         fields.put("last_commit_micros", committer.lastCommitNanos() / 1000);
         fields.put("unsaved_bytes", committer.unsavedBytes());
         fields.put("reclaim_passes", committer.reclaims());

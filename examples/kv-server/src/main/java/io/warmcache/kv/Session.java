@@ -21,8 +21,8 @@ final class Session {
     private volatile boolean authenticated;
     private String name = "";
     private boolean closing;
-    /** The newest ticket that the running command changed something under. */
-    private long writeTicket;
+    /** Whether the running command changed something. */
+    private boolean written;
     /** The newest ticket of all that the running command changed or saw. */
     private long seenTicket;
 
@@ -178,14 +178,14 @@ final class Session {
         return seenTicket;
     }
 
-    /** The ticket that the command just run made changes under; 0 for none. */
-    long writeTicket() {
-        return writeTicket;
+    /** Whether the command just run changed something. */
+    boolean hasWritten() {
+        return written;
     }
 
     void startCommand() {
         seenTicket = 0;
-        writeTicket = 0;
+        written = false;
     }
 
     private void saw(byte[] key) {
@@ -196,7 +196,7 @@ final class Session {
 
     private void changed(WriteGate.Scope scope) {
         if (scope.ticket() != 0) {
-            writeTicket = Math.max(writeTicket, scope.ticket());
+            written = true;
             if (waitsForCommits) {
                 seenTicket = Math.max(seenTicket, scope.ticket());
             }

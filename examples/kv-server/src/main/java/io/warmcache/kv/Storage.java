@@ -17,8 +17,8 @@ final class Storage implements AutoCloseable {
     static final int DATABASES = 16;
 
     /**
-     * A commit is forced before the next begins, so this is not what keeps old chunks safe; a margin for disks that
-     * lie.
+     * Younger chunks are not emptied to reclaim their space: most of what they hold is about to be overwritten anyway.
+     * What keeps chunks safe that are still needed is the {@link Committer}.
      */
     private static final int RETENTION_MILLIS = 1000;
     /** Enough that the size of a page, not its number of keys, splits it. */

@@ -5,18 +5,25 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.warmcache.CacheConfig;
+import io.warmcache.PageCache;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.Pipeline;
 import redis.clients.jedis.Response;
@@ -27,13 +34,26 @@ import redis.clients.jedis.params.SetParams;
 class DurabilityTest {
     private static final int WRITERS = 3;
     private static final int KEYS_EACH = 40;
+    private static final long CACHE_BYTES = 4L << 20;
 
     @TempDir
     Path directory;
 
+    private final String cacheName = "kv-test-" + ProcessHandle.current().pid() + "-" + System.nanoTime();
+
     private ServerProcess start(String durability) throws Exception {
+        return start(durability, "plain");
+    }
+
+    private ServerProcess start(String durability, String storage) throws Exception {
         return new ServerProcess(
-                "--storage", "plain", "--file", directory.resolve("kv.mvstore").toString(), "--durability", durability);
+                "--storage", storage, "--file", directory.resolve("kv.mvstore").toString(), "--durability", durability,
+                "--cache-name", cacheName, "--cache-size", Long.toString(CACHE_BYTES));
+    }
+
+    @AfterEach
+    void dropCache() throws Exception {
+        PageCache.drop(CacheConfig.of(cacheName, CACHE_BYTES));
     }
 
     /**
@@ -127,8 +147,9 @@ class DurabilityTest {
         }
     }
 
-    @Test
-    void alwaysKeepsEveryAcknowledgedWriteAndEveryValueSeenThroughKills() throws Exception {
+    @ParameterizedTest
+    @ValueSource(strings = {"plain", "warm"})
+    void alwaysKeepsEveryAcknowledgedWriteAndEveryValueSeenThroughKills(String storage) throws Exception {
         long seed = System.nanoTime();
         System.out.println("DurabilityTest seed " + seed);
         Random random = new Random(seed);
@@ -138,10 +159,10 @@ class DurabilityTest {
         }
         ExecutorService threads = Executors.newFixedThreadPool(WRITERS + 1);
         try {
-            for (int round = 0; round < 6; round++) {
+            for (int round = 0; round < 4; round++) {
                 List<Future<?>> writers = new ArrayList<>();
                 Future<long[]> reader;
-                try (ServerProcess server = start("always")) {
+                try (ServerProcess server = start("always", storage)) {
                     long before = oracles.stream().mapToLong(each -> each.writes.get()).sum();
                     oracles.forEach(each -> writers.add(threads.submit(() -> each.write(server))));
                     reader = threads.submit(() -> readCounters(server));
@@ -155,8 +176,9 @@ class DurabilityTest {
                     each.get(60, TimeUnit.SECONDS);
                 }
                 long[] seen = reader.get(60, TimeUnit.SECONDS);
-                try (ServerProcess server = start("always");
+                try (ServerProcess server = start("always", storage);
                         Jedis jedis = server.jedis()) {
+                    assertEquals(storage.equals("warm") ? "1" : "0", server.ready("warm"));
                     for (int i = 0; i < WRITERS; i++) {
                         String counter = jedis.get("counter" + i);
                         assertTrue(
@@ -180,15 +202,15 @@ class DurabilityTest {
                     Jedis observer = server.jedis()) {
                 long n = 0;
                 int rounds = 0;
-                long commits = commits(observer);
+                long forces = forces(observer);
                 long written = 0;
                 while (rounds < 3) {
                     jedis.set("k" + n % keys, Long.toString(n));
                     n++;
-                    // two more commits have ended: at least one of them began after the write that is noted here
-                    if (commits(observer) >= commits + 2) {
+                    // two more forces have ended, so one of their commits began after the write that is noted here
+                    if (forces(observer) >= forces + 2) {
                         durable = written;
-                        commits = commits(observer);
+                        forces = forces(observer);
                         written = n - 1;
                         rounds++;
                     }
@@ -213,10 +235,14 @@ class DurabilityTest {
         }
     }
 
-    private static long commits(Jedis jedis) {
+    private static long forces(Jedis jedis) {
+        return persistence(jedis, "forces:");
+    }
+
+    private static long persistence(Jedis jedis, String field) {
         String info = jedis.info("persistence");
-        String line = info.lines().filter(each -> each.startsWith("commits:")).findFirst().orElseThrow();
-        return Long.parseLong(line.substring("commits:".length()));
+        String line = info.lines().filter(each -> each.startsWith(field)).findFirst().orElseThrow();
+        return Long.parseLong(line.substring(field.length()));
     }
 
     @Test
@@ -249,10 +275,57 @@ class DurabilityTest {
     }
 
     @Test
+    void infoTellsWhatAWarmRestartKept() throws Exception {
+        try (ServerProcess server = start("always", "warm");
+                Jedis jedis = server.jedis()) {
+            assertEquals("0", server.ready("warm"));
+            assertEquals("0", cache(jedis).get("recovery_warm"));
+            for (int i = 0; i < 100; i++) {
+                jedis.set("k" + i, "v".repeat(1000));
+            }
+            server.kill();
+        }
+        try (ServerProcess server = start("always", "warm");
+                Jedis jedis = server.jedis()) {
+            Map<String, String> cache = cache(jedis);
+            assertEquals("1", cache.get("warmcache_enabled"));
+            assertEquals(cacheName, cache.get("cache_name"));
+            assertEquals("1", cache.get("recovery_warm"));
+            assertEquals("0", cache.get("recovery_clean_stop"));
+            assertEquals("1", cache.get("healthy"));
+            assertEquals("0", cache.get("dirty_blocks"));
+            long found = Long.parseLong(cache.get("recovery_frames_found"));
+            assertEquals(found, Long.parseLong(server.ready("frames_found")));
+            assertTrue(found > 10, cache.toString());
+            long dropped = cache.entrySet().stream()
+                    .filter(each -> each.getKey().startsWith("recovery_dropped_"))
+                    .mapToLong(each -> Long.parseLong(each.getValue()))
+                    .sum();
+            assertEquals(dropped, Long.parseLong(cache.get("recovery_frames_dropped")));
+            assertEquals(found, dropped + Long.parseLong(cache.get("recovery_frames_kept")));
+            assertEquals("v".repeat(1000), jedis.get("k7"));
+            assertTrue(Double.parseDouble(cache(jedis).get("hit_ratio")) > 0, cache.toString());
+            assertEquals(0, server.terminate());
+        }
+        try (ServerProcess server = start("always", "warm");
+                Jedis jedis = server.jedis()) {
+            assertEquals("1", cache(jedis).get("recovery_clean_stop"));
+            assertEquals("v".repeat(1000), jedis.get("k99"));
+        }
+    }
+
+    private static Map<String, String> cache(Jedis jedis) {
+        return jedis.info("warmcache").lines()
+                .filter(line -> line.indexOf(':') > 0)
+                .collect(Collectors.toMap(
+                        line -> line.substring(0, line.indexOf(':')), line -> line.substring(line.indexOf(':') + 1)));
+    }
+
+    @Test
     void alwaysSharesACommitAmongAPipeline() throws Exception {
         try (ServerProcess server = start("always");
                 Jedis jedis = server.jedis()) {
-            long before = commits(jedis);
+            long before = persistence(jedis, "commits:");
             Pipeline pipeline = jedis.pipelined();
             List<Response<String>> replies = new ArrayList<>();
             for (int i = 0; i < 10_000; i++) {
@@ -263,7 +336,7 @@ class DurabilityTest {
             for (int i = 0; i < replies.size(); i++) {
                 assertEquals("v" + i, replies.get(i).get());
             }
-            long commits = commits(jedis) - before;
+            long commits = persistence(jedis, "commits:") - before;
             assertTrue(commits > 0 && commits < 1000, commits + " commits for 10,000 writes");
         }
     }
