@@ -10,12 +10,9 @@ import io.warmcache.StoreVersion;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
 import java.nio.file.FileSystems;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
@@ -114,16 +111,14 @@ final class FileStore implements BackingStore {
      * not the inode's generation, which takes an open descriptor to read (it is compared when the journal is judged).
      */
     private static StoreId id(FsStat fs, FileStat stat) {
-        MessageDigest sha;
-        try {
-            sha = MessageDigest.getInstance("SHA-256");
-        } catch (NoSuchAlgorithmException e) {
-            throw new IllegalStateException("every Java platform has SHA-256", e);
-        }
-        ByteBuffer b = ByteBuffer.allocate(32);
-        b.putLong(fs.type()).putLong(fs.id()).putLong(stat.inode()).putLong(stat.birth());
-        ByteBuffer digest = ByteBuffer.wrap(sha.digest(b.array()));
-        return new StoreId(digest.getLong(), digest.getLong());
+        return new StoreId(idWord(1, fs, stat), idWord(2, fs, stat));
+    }
+
+    private static long idWord(long seed, FsStat fs, FileStat stat) {
+        long h = WordHash.mix(seed, fs.type());
+        h = WordHash.mix(h, fs.id());
+        h = WordHash.mix(h, stat.inode());
+        return WordHash.finish(WordHash.mix(h, stat.birth()));
     }
 
     static FileStore open(Path file, MapOptions options) throws IOException {
@@ -221,14 +216,6 @@ final class FileStore implements BackingStore {
         return generation;
     }
 
-    boolean isReadOnly() {
-        return readOnly;
-    }
-
-    boolean isDirect() {
-        return direct;
-    }
-
     @Override
     public String name() {
         return name;
@@ -253,6 +240,14 @@ final class FileStore implements BackingStore {
     private void requireOpen() throws IOException {
         if (closed) {
             throw new IOException(name + " is closed");
+        }
+    }
+
+    /** Before an intent is journalled, so that a refusal leaves no trace. */
+    void requireWritable() throws IOException {
+        requireOpen();
+        if (readOnly) {
+            throw new IOException(name + " is mapped read-only");
         }
     }
 
@@ -287,7 +282,7 @@ final class FileStore implements BackingStore {
 
     @Override
     public int write(long position, MemorySegment source) throws IOException {
-        requireOpen();
+        requireWritable();
         if (source.byteSize() == 0) {
             return 0;
         }
@@ -410,7 +405,7 @@ final class FileStore implements BackingStore {
 
     /** Sets the length; under the exclusive lock. */
     void cut(long size) throws IOException {
-        requireOpen();
+        requireWritable();
         prepare(0, size);
         Libc.truncate(fd, size, name);
         reached(size);

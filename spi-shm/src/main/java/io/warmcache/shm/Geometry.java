@@ -2,6 +2,7 @@
 package io.warmcache.shm;
 
 import io.warmcache.CacheConfig;
+import java.util.Objects;
 
 /**
  * Where things lie in a segment; all of it follows from the first three components.
@@ -56,8 +57,9 @@ record Geometry(
         return pageSize / Layout.BLOCK;
     }
 
+    /** The offset of a frame's record; a frame that does not exist has none, and is somebody's mistake. */
     long record(int frame) {
-        return ledgerOffset + (long) frame * recordSize;
+        return ledgerOffset + (long) Objects.checkIndex(frame, frames) * recordSize;
     }
 
     long slot(int index) {

@@ -3,7 +3,6 @@ package io.warmcache.shm;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
-import java.util.HexFormat;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -225,10 +224,5 @@ final class Header {
         m.set(Layout.LONG, base + 8 * W_CHECKSUM, checksum(m, base, VERSION));
         Layout.LONG_VAR.setRelease(m, base + 8L * W_VERSION, VERSION);
         VarHandle.fullFence();
-    }
-
-    @Override
-    public String toString() {
-        return "incarnation " + HexFormat.of().toHexDigits(incarnation) + ", sequence " + sequence;
     }
 }

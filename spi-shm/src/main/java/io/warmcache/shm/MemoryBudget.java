@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /** Checks, before memory is taken, that it can be had: running out later is a signal or the OOM killer. */
@@ -20,9 +21,9 @@ final class MemoryBudget {
     private final Path procSelf;
 
     private final long heap;
-    private final long direct;
+    private final LongSupplier direct;
 
-    MemoryBudget(Path procSelf, long heap, long direct) {
+    MemoryBudget(Path procSelf, long heap, LongSupplier direct) {
         this.procSelf = procSelf;
         this.heap = heap;
         this.direct = direct;
@@ -30,7 +31,8 @@ final class MemoryBudget {
 
     static MemoryBudget ofThisProcess() {
         long heap = Runtime.getRuntime().maxMemory();
-        return new MemoryBudget(Path.of("/proc/self"), heap, maxDirect(heap));
+        // The management beans are slow to start, and only needed where there is a limit.
+        return new MemoryBudget(Path.of("/proc/self"), heap, () -> maxDirect(heap));
     }
 
     private static long maxDirect(long heap) {
@@ -82,6 +84,7 @@ final class MemoryBudget {
     void requireWithinLimits(long length, long allocated) throws IOException {
         for (Group group : groups()) {
             long others = Math.max(0, group.otherMemory() - allocated);
+            long direct = this.direct.getAsLong();
             long need = length + heap + direct;
             if (others + need > group.limit()) {
                 throw new IOException("the memory limit in " + group.limitFile() + " is " + size(group.limit())

@@ -88,8 +88,10 @@ final class SegmentFile {
                     }
                 }
                 if (isNamed(path, stat)) {
+                    // Another may have locked and formatted first what we created.
+                    boolean isNew = created[0] && Libc.fstat(fd, path).size() == 0;
                     owned = true;
-                    return new SegmentFile(path, fd, created[0], System.nanoTime() - start);
+                    return new SegmentFile(path, fd, isNew, System.nanoTime() - start);
                 }
                 // Unlinked while we waited, perhaps created again by somebody who now owns that file.
             } finally {

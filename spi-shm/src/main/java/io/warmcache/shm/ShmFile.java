@@ -335,6 +335,7 @@ final class ShmFile implements BackendFile {
             writePages(position, bytes, run, (long) firstBlock * BLOCK);
             return;
         }
+        file.requireWritable();
         if (file.isShareable(position, bytes)) {
             parallelWrites.acquireUninterruptibly();
             try {
@@ -491,6 +492,7 @@ final class ShmFile implements BackendFile {
                 }
                 return;
             }
+            file.requireWritable();
             long stamp = file.writes.writeLock();
             try {
                 long before = file.size();

@@ -14,6 +14,7 @@ import io.warmcache.spi.FailureDomain;
 import io.warmcache.spi.FileVerdict.Kind;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
@@ -161,6 +162,35 @@ class ProtocolTest {
         f.close();
         f.close();
         assertThrows(IllegalStateException.class, () -> f.fill(0, Env.ints(5), 1, PAGE, 0));
+    }
+
+    @Test
+    void aFileMappedReadOnlyIsReadAndNotWritten() throws Exception {
+        Path p = env.file("data", Env.random(14, PAGE));
+        ShmBackend b = env.attach();
+        ShmFile f = Env.map(b, p, MapOptions.DEFAULT.withReadOnly(true));
+        f.fill(0, Env.ints(0), 1, PAGE, 0);
+        b.markDirty(0);
+        String said = assertThrows(IOException.class, () -> f.writeBack(0, Env.ints(0), Env.ints(1), 1, PAGE))
+                .getMessage();
+        assertTrue(said.endsWith("is mapped read-only"), said);
+        assertThrows(IOException.class, () -> f.truncate(1));
+        assertEquals(FrameState.DIRTY, state(b, 0));
+        f.close();
+    }
+
+    @Test
+    void aFrameThatDoesNotExistIsRefused() throws Exception {
+        Path p = env.file("data", new byte[PAGE]);
+        ShmBackend b = env.attach();
+        ShmFile f = Env.map(b, p, MapOptions.DEFAULT);
+        for (int frame : new int[] {-1, Env.FRAMES, Integer.MAX_VALUE}) {
+            assertThrows(IndexOutOfBoundsException.class, () -> f.fill(0, Env.ints(frame), 1, PAGE, 0));
+            assertThrows(IndexOutOfBoundsException.class, () -> f.blank(0, frame));
+            assertThrows(IndexOutOfBoundsException.class, () -> b.markDirty(frame));
+            assertThrows(IndexOutOfBoundsException.class, () -> b.release(frame));
+        }
+        f.close();
     }
 
     @Test
@@ -314,7 +344,7 @@ class ProtocolTest {
         }
         Path seventh = env.file("f6", new byte[10]);
         var store = b.openStore(seventh, MapOptions.DEFAULT);
-        assertTrue(assertThrows(java.io.IOException.class, () -> Env.open(b, store)).getMessage().contains("maxFiles"));
+        assertTrue(assertThrows(IOException.class, () -> Env.open(b, store)).getMessage().contains("maxFiles"));
         files[1].close();
         files[4].close();
         files[1] = Env.map(b, env.data.resolve("f1"), MapOptions.DEFAULT);

@@ -255,7 +255,7 @@ class RefusalTest {
     }
 
     private String limitError(Path proc, long length, long allocated) {
-        MemoryBudget budget = new MemoryBudget(proc, mib(100), mib(50));
+        MemoryBudget budget = new MemoryBudget(proc, mib(100), () -> mib(50));
         return assertThrows(IOException.class, () -> budget.requireWithinLimits(length, allocated)).getMessage();
     }
 
@@ -265,7 +265,7 @@ class RefusalTest {
         group("v2/a", "memory.max", "" + mib(400), "memory.high", "max", "memory.stat", "anon 5\nshmem " + mib(10));
         group("v2/a/b", "memory.max", "max", "memory.high", "max");
         Path proc = fakeProc("0::/a/b\n", "30 20 0:25 / " + top + " rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
-        MemoryBudget budget = new MemoryBudget(proc, mib(100), mib(50));
+        MemoryBudget budget = new MemoryBudget(proc, mib(100), () -> mib(50));
         budget.requireWithinLimits(mib(240), 0);
         // What the segment has already is among the shared memory of the group.
         budget.requireWithinLimits(mib(250), mib(10));
@@ -287,7 +287,7 @@ class RefusalTest {
                 "5:cpu,cpuacct:/y\n4:memory:/x\n0::/\n",
                 "31 20 0:3 / " + group("v1/cpu") + " rw - cgroup cgroup rw,cpu,cpuacct\n"
                         + "32 20 0:4 / " + memory + " rw - cgroup cgroup rw,memory\n");
-        new MemoryBudget(proc, mib(100), mib(50)).requireWithinLimits(mib(130), 0);
+        new MemoryBudget(proc, mib(100), () -> mib(50)).requireWithinLimits(mib(130), 0);
         assertTrue(limitError(proc, mib(131), 0).contains("memory/x/memory.limit_in_bytes is 300 MiB"));
     }
 
@@ -301,8 +301,8 @@ class RefusalTest {
             assertTrue(limitError(proc, mib(100), 0).contains("is 200 MiB"));
         }
         Path none = fakeProc("0::/a\n", "1 2 0:9 / /nowhere rw - tmpfs none rw\ngarbage\n\n");
-        new MemoryBudget(none, mib(100), mib(50)).requireWithinLimits(mib(1 << 20), 0);
-        new MemoryBudget(env.data.resolve("absent"), 1, 1).requireWithinLimits(mib(1 << 20), 0);
+        new MemoryBudget(none, mib(100), () -> mib(50)).requireWithinLimits(mib(1 << 20), 0);
+        new MemoryBudget(env.data.resolve("absent"), 1, () -> 1).requireWithinLimits(mib(1 << 20), 0);
     }
 
     @Test
