@@ -111,9 +111,9 @@ final class BulkIo {
     boolean loadRun(long[] leaf, long first, long word, int count, long deadline) throws IOException {
         int slot = RadixIndex.slot(first);
         int most = Math.min(count, batch);
+        file.backing();
+        file.checkPage(first, file.pages());
         if (most == 1 || TranslationWord.state(word) != EMPTY) {
-            file.backing();
-            file.checkPage(first, file.pages());
             return file.settle(leaf, slot, first, word, deadline);
         }
         long[][] leaves = new long[most][];
@@ -207,8 +207,8 @@ final class BulkIo {
                 if (!extending && position + length > file.size) {
                     file.acquireExtension(deadline);
                     extending = true;
-                    if (position > file.size) {
-                        file.truncation.extend(position);
+                    if (position + done > file.size) {
+                        file.truncation.extend(position + done);
                     }
                 }
                 done += writeBatch(position + done, source, done, extending, deadline);

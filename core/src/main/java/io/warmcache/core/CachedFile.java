@@ -343,18 +343,16 @@ final class CachedFile {
 
     /**
      * F2, for a word just owned: whether the page may be loaded or latched now. If not, puts {@code word} back as it
-     * was, and waits for the truncate that is in the way.
+     * was, and waits for the truncate if one is in the way.
      *
      * @param extending whether the caller holds the extension permit: then the page may lie past the end
-     * @return the open ledger entry, or null if the caller must start again
+     * @return the open ledger entry, or null if the caller must start again with the check of the page's number
      */
     @Nullable BackendFile admit(long[] leaf, int slot, long page, long word, long deadline, boolean extending) {
         try {
             // The truncate first: one that is seen to have ended has published its length.
-            if (page < truncatingFrom) {
-                BackendFile file = backing();
-                checkPage(page, extending ? RadixIndex.MAX_PAGES : pages());
-                return file;
+            if (page < truncatingFrom && (extending || page < pages())) {
+                return backing();
             }
         } catch (Throwable t) {
             TranslationWord.set(leaf, slot, word);
@@ -363,7 +361,7 @@ final class CachedFile {
         }
         TranslationWord.set(leaf, slot, word);
         waiters.wake(page);
-        if (deadline != NO_WAIT) {
+        if (deadline != NO_WAIT && page >= truncatingFrom) {
             truncation.await(deadline);
         }
         return null;
@@ -535,8 +533,8 @@ final class CachedFile {
         long until = wait ? deadline : NO_WAIT;
         while (true) {
             backing();
-            checkPage(page, extending ? RadixIndex.MAX_PAGES : pages());
-            if (!wait && page >= truncatingFrom) {
+            checkPage(page, RadixIndex.MAX_PAGES);
+            if ((!extending && page >= pages()) || (!wait && page >= truncatingFrom)) {
                 return null;
             }
             long[] leaf = index.leafOrCreate(page);
