@@ -166,7 +166,8 @@ class TruncateTest {
         assertEquals(0, bench.read(0, 10).length);
         assertThrows(IndexOutOfBoundsException.class, () -> file.pin(0));
         byte[] model = new byte[0];
-        int[] sizes = {1, 0, pageSize, pageSize - 1, pageSize + 1, 3 * pageSize, 2 * pageSize, 4096, 4095, 4097, 0, 70_000};
+        int one = pageSize;
+        int[] sizes = {1, 0, one, one - 1, one + 1, 3 * one, 2 * one, 4096, 4095, 4097, 0, 70_000};
         for (int size : sizes) {
             file.truncate(size);
             model = Arrays.copyOf(model, size);
