@@ -8,8 +8,8 @@ package io.warmcache.spi;
  * @param coldReason why not, in one sentence; empty when warm
  * @param cleanStop whether the previous owner had detached in order
  * @param ownerWaitNanos how long the attach waited for a dying owner
- * @param unfinishedAttaches attaches before this one, in a row, that ended without
- *     {@link FrameBackend#recoveryFinished}
+ * @param unfinishedAttaches attaches before this one, in a row, that died without {@link
+ *     FrameBackend#recoveryFinished}; an orderly {@link FrameBackend#close} is no death
  */
 public record AttachReport(
         boolean warm, String coldReason, boolean cleanStop, long ownerWaitNanos, int unfinishedAttaches) {}
