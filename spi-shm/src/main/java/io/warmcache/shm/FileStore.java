@@ -337,6 +337,7 @@ final class FileStore implements BackingStore {
     long readFully(long position, long bytes, Vectors vectors) throws IOException {
         requireOpen();
         long done = 0;
+        long stoppedAt = -1;
         while (done < bytes) {
             int count = vectors.set(done, bytes - done);
             long n = Libc.readVectors(fd, count, position + done, name);
@@ -345,14 +346,16 @@ final class FileStore implements BackingStore {
             }
             long reached = done + n;
             if (reached < bytes && reached % BLOCK != 0) {
-                // Either the end, or a transfer cut short where direct I/O could not go on.
+                // Either the end, or a transfer cut short where direct I/O could not go on, or what was the end until
+                // another thread lengthened the file: each such time the next read gets further.
                 if (position + reached >= Libc.fstat(fd, name).size()) {
                     return reached;
                 }
                 long whole = reached - reached % BLOCK;
-                if (whole == done) {
+                if (whole == done && reached <= stoppedAt) {
                     throw new IOException("read of " + name + " at " + (position + done) + " stopped within a block");
                 }
+                stoppedAt = reached;
                 reached = whole;
             }
             done = reached;

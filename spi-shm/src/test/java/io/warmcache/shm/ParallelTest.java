@@ -23,6 +23,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -119,6 +120,30 @@ class ParallelTest {
             }
             return null;
         };
+    }
+
+    @Test
+    void theLastBlockCanBeReadWhileTheFileGrowsWithinIt() throws Exception {
+        Path file = env.file("data", new byte[1]);
+        CacheConfig config = CacheConfig.of(env.segment().toString(), 8L * PAGE).withMaxFiles(2);
+        ShmBackend b = env.attach(config);
+        ShmFile f = Env.map(b, file, MapOptions.DEFAULT);
+        AtomicLong size = new AtomicLong(1);
+        try (ExecutorService threads = Executors.newSingleThreadExecutor()) {
+            Future<Void> growth = threads.submit(() -> {
+                for (long next = 62; next < 1_000_000; next += 61) {
+                    f.truncate(next);
+                    size.set(next);
+                }
+                return null;
+            });
+            while (!growth.isDone()) {
+                long page = size.get() / PAGE;
+                f.fill(page, Env.ints(0), 1, (page + 1) * PAGE, 0);
+                b.release(0);
+            }
+            growth.get();
+        }
     }
 
     @Test
