@@ -11,6 +11,7 @@ import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.RecoveryReport;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -148,6 +149,77 @@ final class KillTest {
             }
             System.out.println(calls + " writes, failed in three ways each");
         }
+    }
+
+    /** Writes, appends, cuts and forces one file from three threads, for ever, and says so now and then. */
+    static final class Scribbler {
+        private Scribbler() {}
+
+        public static void main(String[] args) throws Exception {
+            CacheConfig config = CacheConfig.of(args[0], Long.parseLong(args[1]));
+            WarmFileSystem.open(config, MapOptions.DEFAULT);
+            FileChannel channel = FileUtils.open(args[2], "rw");
+            for (int t = 0; t < 3; t++) {
+                Random random = new Random(Long.parseLong(args[3]) + t);
+                Thread.ofPlatform().start(() -> {
+                    try {
+                        for (int i = 1; ; i++) {
+                            scribble(channel, random);
+                            if (i % 20 == 0) {
+                                System.out.println(i);
+                            }
+                        }
+                    } catch (IOException e) {
+                        System.out.println(e);
+                        Runtime.getRuntime().halt(1);
+                    }
+                });
+            }
+        }
+
+        private static void scribble(FileChannel channel, Random random) throws IOException {
+            long size = channel.size();
+            byte[] bytes = new byte[1 + random.nextInt(random.nextBoolean() ? 500 : 20_000)];
+            random.nextBytes(bytes);
+            int kind = random.nextInt(100);
+            if (kind < 2) {
+                channel.truncate(random.nextLong(size + 1));
+            } else if (kind < 4) {
+                channel.force(false);
+            } else if (kind < 40) {
+                channel.read(ByteBuffer.wrap(bytes), random.nextLong(size + 1));
+            } else {
+                channel.write(ByteBuffer.wrap(bytes), random.nextLong(Math.min(size + 5_000, 2 * CAPACITY)));
+            }
+        }
+    }
+
+    @Test
+    void aKillAmidManyWritesLeavesMemoryAndFileTheSame() throws Exception {
+        long seed = System.nanoTime();
+        System.out.println("seed " + seed);
+        Random random = new Random(seed);
+        int found = 0;
+        int kept = 0;
+        for (int round = 0; round < 12; round++) {
+            try (ChildJvm child = ChildJvm.start(Scribbler.class, config.name(), Long.toString(CAPACITY),
+                    Warm.path(file), Long.toString(random.nextLong()))) {
+                for (int lines = 1 + random.nextInt(60); lines > 0; lines--) {
+                    Integer.parseInt(child.line());
+                }
+                child.kill();
+            }
+            byte[] stored = Files.readAllBytes(file);
+            try (PageCache cache = PageCache.open(config);
+                    WarmFileSystem system = WarmFileSystem.install(cache)) {
+                requireSameBytes(stored, "seed " + seed + ", round " + round);
+                RecoveryReport.FileRecovery gate = system.cache().recovery().files().getFirst();
+                found += gate.found();
+                kept += gate.kept();
+            }
+        }
+        System.out.println("kills amid writes: " + found + " frames found, " + kept + " kept");
+        assertTrue(kept > found / 2, "memory was warm: " + kept + " of " + found + " frames kept");
     }
 
     /** Inserts rows, each in a transaction of its own that is written when it is acknowledged. */

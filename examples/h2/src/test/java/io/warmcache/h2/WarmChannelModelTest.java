@@ -92,6 +92,9 @@ final class WarmChannelModelTest {
                 channels.add(new Opened());
             }
             for (step = 0; step < OPERATIONS; step++) {
+                if (step % 1_000 == 999) {
+                    restart();
+                }
                 operate(channels.get(random.nextInt(channels.size())));
             }
             compareAll();
@@ -106,6 +109,18 @@ final class WarmChannelModelTest {
             warm.restart();
             try (FileChannel channel = FileUtils.open(names.getFirst(), "r")) {
                 assertArrayEquals(model, readAll(channel), this::at);
+            }
+        }
+
+        /** From here on the contents come from memory that an earlier cache left, or from the disk. */
+        private void restart() throws IOException {
+            for (Opened opened : channels) {
+                opened.channel.close();
+            }
+            channels.clear();
+            warm.restart();
+            for (int i = 0; i < 4; i++) {
+                channels.add(new Opened());
             }
         }
 
