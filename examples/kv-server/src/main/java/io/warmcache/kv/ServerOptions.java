@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
         footer = {
             "",
             "A SIZE is a number of bytes, or of KiB, MiB or GiB with k, m or g behind it: 512m.",
-            "Exit codes: 0 stopped, 1 could not start, 2 wrong options, 3 the disk failed while running."
+            "Exit codes: 0 stopped, 1 could not start, 2 wrong options, 3 the disk failed or the heap is full."
         })
 final class ServerOptions {
     private static final long MIB = 1L << 20;

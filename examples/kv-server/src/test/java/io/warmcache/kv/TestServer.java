@@ -23,14 +23,18 @@ final class TestServer implements AutoCloseable {
 
     /** Settings of a test server; each method changes one. */
     static final class Settings {
-        private final Path file;
+        private String fileName;
         private Durability durability = Durability.EVERYSEC;
         private @Nullable String password;
         private Limits limits = new Limits(100, 8 << 20, 4 << 20, 1 << 16, 1 << 16);
-        private @Nullable CacheView cache;
-
         Settings(Path directory) {
-            file = directory.resolve("test.mvstore");
+            fileName = directory.resolve("test.mvstore").toString();
+        }
+
+        /** The data file as H2 takes it; test.mvstore in the directory if this is not called. */
+        Settings fileName(String value) {
+            fileName = value;
+            return this;
         }
 
         Settings durability(Durability value) {
@@ -48,32 +52,10 @@ final class TestServer implements AutoCloseable {
             return this;
         }
 
-        Settings cache(CacheView value) {
-            cache = value;
-            return this;
-        }
-
         TestServer start() throws IOException {
             ServerConfig config =
-                    new ServerConfig("127.0.0.1", 0, file.toString(), durability, 2, 4, 8192, password, limits);
-            DataFile plain = DataFile.plain(file.toString());
-            CacheView view = cache;
-            return new TestServer(config, view == null ? plain : new DataFile() {
-                @Override
-                public String name() {
-                    return plain.name();
-                }
-
-                @Override
-                public CacheView cache() {
-                    return view;
-                }
-
-                @Override
-                public void close() {
-                    plain.close();
-                }
-            });
+                    new ServerConfig("127.0.0.1", 0, fileName, durability, 2, 4, 8192, password, limits);
+            return new TestServer(config, DataFile.plain(fileName));
         }
     }
 
