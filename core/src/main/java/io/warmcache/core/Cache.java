@@ -42,6 +42,12 @@ final class Cache implements PageCache {
     /** Bits of the version counted before it wraps; tests set fewer. */
     static final int VERSION_BITS = TranslationWord.VERSION_BITS;
 
+    /**
+     * {@code off}: no background thread. Nothing is written back, settled, saved or scrubbed but by a caller's own
+     * calls, so that a simulator sees the same steps in every run.
+     */
+    private static final String OPTION_MAINTENANCE = "core.maintenance";
+
     final CacheConfig config;
     final FrameBackend backend;
     final MemorySegment memory;
@@ -117,7 +123,9 @@ final class Cache implements PageCache {
         try {
             Cache cache = new Cache(config, backend, versionBits);
             cache.recovery.attach(openedAt);
-            cache.maintenance.start();
+            if (!"off".equals(config.options().get(OPTION_MAINTENANCE))) {
+                cache.maintenance.start();
+            }
             LOG.log(System.Logger.Level.DEBUG, () -> "opened \"" + config.name() + "\": " + cache.recovery());
             return cache;
         } catch (Throwable t) {

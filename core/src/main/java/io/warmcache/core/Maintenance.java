@@ -47,7 +47,7 @@ final class Maintenance {
     }
 
     @Nullable String failure() {
-        return !thread.isAlive() && !cache.closing
+        return thread.getState() == Thread.State.TERMINATED && !cache.closing
                 ? "the background thread has died: reopen the cache"
                 : failure;
     }

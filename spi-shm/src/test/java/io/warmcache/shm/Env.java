@@ -73,7 +73,15 @@ final class Env implements AutoCloseable {
     }
 
     ShmBackend attach(CacheConfig config, @Nullable StepHook hook) throws IOException {
-        ShmBackend backend = ShmBackend.attach(backendConfig(config), MemoryBudget.ofThisProcess(), hook);
+        return attach(backendConfig(config), hook);
+    }
+
+    ShmBackend attach(BackendConfig config) throws IOException {
+        return attach(config, null);
+    }
+
+    private ShmBackend attach(BackendConfig config, @Nullable StepHook hook) throws IOException {
+        ShmBackend backend = ShmBackend.attach(config, MemoryBudget.ofThisProcess(), hook);
         open.add(backend);
         return backend;
     }

@@ -1,0 +1,122 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.xen;
+
+import io.warmcache.BusyException;
+import io.warmcache.CacheConfig;
+import io.warmcache.spi.BackendConfig;
+import io.warmcache.spi.FrameBackend;
+import io.warmcache.spi.FrameBackendProvider;
+import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * The back end {@code "xen"}: frames in the memory of a domain of a simulated machine, which outlives the guest but not
+ * this process. The cache's name is the domain's; a domain that has crashed or was shut down is booted again by an
+ * attach.
+ *
+ * <p>Options in {@link io.warmcache.CacheConfig#options()}:
+ * <ul>
+ *   <li>{@code xen.machine}: the name of a machine; one that is not on is powered on with four times the memory that
+ * the
+ *       cache asks for. {@code default} by default.
+ * </ul>
+ */
+public final class XenProvider implements FrameBackendProvider {
+    private static final String OPTION_MACHINE = "xen.machine";
+
+    /** For {@link java.util.ServiceLoader}. */
+    public XenProvider() {}
+
+    @Override
+    public String name() {
+        return "xen";
+    }
+
+    private static String machine(BackendConfig config) {
+        return config.cache().options().getOrDefault(OPTION_MACHINE, "default");
+    }
+
+    @Override
+    public FrameBackend attach(BackendConfig config) throws IOException {
+        NativeAccess.require();
+        CacheConfig cache = config.cache();
+        int pages = Math.toIntExact((long) cache.frames() * cache.pageSize() / Machine.FRAME_SIZE);
+        Machine machine = Machine.namedOrCreate(machine(config), Math.multiplyExact(pages, 4));
+        long wait = cache.ownerWait().isZero()
+                ? TimeUnit.SECONDS.toNanos(5)
+                : cache.ownerWait().toNanos();
+        synchronized (machine) {
+            long waited = awaitOwner(machine, cache.name(), wait);
+            Domain domain = machine.domain(cache.name());
+            String coldReason = "";
+            if (domain == null) {
+                coldReason = "there was no domain";
+            } else if (domain.pages() != pages) {
+                coldReason = "the domain has " + domain.pages()
+                        + " pages of 4096 bytes, the configuration says " + pages;
+            } else {
+                coldReason = GuestBackend.coldReason(domain, config);
+            }
+            int unfinished = domain == null ? 0 : domain.unfinished;
+            if (!coldReason.isEmpty()) {
+                if (domain != null) {
+                    domain.destroy();
+                }
+                domain = machine.createDomain(cache.name(), pages);
+            } else if (domain != null && domain.state() != Domain.State.RUNNING) {
+                domain.reboot();
+            }
+            if (domain == null) {
+                throw new IllegalStateException("a domain without a reason to be made anew exists");
+            }
+            return GuestBackend.attach(domain, config, coldReason, waited, unfinished);
+        }
+    }
+
+    /** With the machine's lock held; returns nanoseconds waited. */
+    private static long awaitOwner(Machine machine, String name, long most) throws BusyException {
+        long start = System.nanoTime();
+        boolean interrupted = false;
+        try {
+            while (true) {
+                Domain domain = machine.domain(name);
+                if (domain == null || domain.guest() == null) {
+                    return System.nanoTime() - start;
+                }
+                long left = most - (System.nanoTime() - start);
+                if (left <= 0) {
+                    throw new BusyException(domain + " is attached to by a cache of this process (pid "
+                            + ProcessHandle.current().pid() + "): close that one first, or crash the domain");
+                }
+                try {
+                    TimeUnit.NANOSECONDS.timedWait(machine, left);
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    @Override
+    public boolean drop(BackendConfig config) throws IOException {
+        Machine machine = Machine.named(machine(config));
+        if (machine == null) {
+            return false;
+        }
+        synchronized (machine) {
+            Domain domain = machine.domain(config.cache().name());
+            if (domain == null) {
+                return false;
+            }
+            if (domain.guest() != null) {
+                throw new BusyException(domain + " is in use by a cache of this process: close that one first");
+            }
+            domain.destroy();
+            return true;
+        }
+    }
+}
