@@ -278,6 +278,9 @@ final class BulkIo {
             try {
                 pins.getLast().openBacking().writeBack(first, run, masks, run.length, size);
             } catch (Throwable t) {
+                for (int i = 0; i < run.length; i++) {
+                    file.sets.maybeWritten(first + i);
+                }
                 file.writeFailed(t);
                 throw t;
             }

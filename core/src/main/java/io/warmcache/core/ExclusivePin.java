@@ -260,6 +260,7 @@ final class ExclusivePin implements WritePin {
                 try {
                     openBacking().writeBack(page, new int[] {frame}, new int[] {dirty}, 1, size);
                 } catch (Throwable t) {
+                    file.sets.maybeWritten(page);
                     file.writeFailed(t);
                     undoChanges();
                     throw t;

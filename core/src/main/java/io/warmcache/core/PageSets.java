@@ -39,6 +39,11 @@ final class PageSets {
         }
     }
 
+    /** A write of the page failed: the store may hold any part of it, and what it holds is not forced. */
+    synchronized void maybeWritten(long page) {
+        unforced.add((int) page);
+    }
+
     synchronized RoaringBitmap dirtyPages() {
         return dirty.clone();
     }

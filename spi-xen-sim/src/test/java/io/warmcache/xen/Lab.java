@@ -2,16 +2,20 @@
 package io.warmcache.xen;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import io.warmcache.CacheConfig;
+import io.warmcache.CacheException;
 import io.warmcache.DropReason;
 import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.StoreId;
+import io.warmcache.Validation;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -44,12 +48,19 @@ final class Lab implements AutoCloseable {
     PageCache cache;
     PagedFile[] files = new PagedFile[2];
     private Balloon balloon;
+    private GuestBackend guest;
+    int refused;
     int kept;
     int ballooned;
     /** Whether the disks do what they are told, so that the model holds. */
     boolean model = true;
 
     Lab(long seed) throws IOException {
+        this(seed, false);
+    }
+
+    /** With every survivor validated when its file is mapped, if eager. */
+    Lab(long seed, boolean eager) throws IOException {
         random = new Random(seed);
         String name = "lab" + NUMBER.incrementAndGet();
         machine = Machine.create(name, 4 * FRAMES, seed);
@@ -57,6 +68,7 @@ final class Lab implements AutoCloseable {
                 .withPageSize(PAGE)
                 .withBackend("xen")
                 .withMaxUnfinishedAttaches(0)
+                .withValidation(eager ? Validation.EAGER : Validation.LAZY)
                 .withOwnerWait(Duration.ofMillis(1))
                 .withOptions(Map.of("xen.machine", name, "core.maintenance", "off"));
         for (int i = 0; i < 2; i++) {
@@ -84,6 +96,7 @@ final class Lab implements AutoCloseable {
 
     void open() throws IOException {
         cache = PageCache.open(config);
+        guest = domain().guest();
         for (int i = 0; i < 2; i++) {
             files[i] = cache.map(
                     disks[i],
@@ -189,6 +202,36 @@ final class Lab implements AutoCloseable {
                 }
             }
         }
+    }
+
+    /** One operation on disks that may fail; a store's error or a poisoned file is the engine's to live with. */
+    void tryOperation(int number) throws IOException {
+        try {
+            operation(number);
+        } catch (GuestCrash e) {
+            assertFalse(alive());
+        } catch (IOException | UncheckedIOException | CacheException e) {
+            refused++;
+            refresh();
+        } catch (Throwable t) {
+            if (alive()) {
+                throw t;
+            }
+        }
+    }
+
+    /** Takes what the files say for the model, after errors that leave open what was written. */
+    void refresh() throws IOException {
+        for (int i = 0; i < 2; i++) {
+            now[i] = Arrays.copyOf(disks[i].content(), alive() ? (int) files[i].size() : (int) disks[i].size());
+        }
+    }
+
+    /** The checksum of a machine frame under the record kept of it. */
+    long sum(int mfn) {
+        MappingTable t = domain().table();
+        int blocks = PAGE / Machine.FRAME_SIZE;
+        return guest.sum(mfn, t.device[mfn], t.block[mfn] / blocks, (int) (t.block[mfn] % blocks), t.generation[mfn]);
     }
 
     /** What a power cycle leaves: disks lose what was not forced; whatever they hold now is the truth. */
