@@ -46,6 +46,7 @@ final class BulkIo {
         }
         int length = (int) Math.min(wanted, end - position);
         int done = 0;
+        int cuts = 0;
         while (done < length) {
             long at = position + done;
             long page = at >>> file.pageShift;
@@ -55,10 +56,13 @@ final class BulkIo {
                 int pagesLeft = (int) (((position + length - 1) >>> file.pageShift) - page) + 1;
                 copyPage(page, offset, target, done, chunk, pagesLeft);
             } catch (IndexOutOfBoundsException e) {
-                if (page < file.pages()) {
+                if (page >= file.pages()) {
+                    return done == 0 ? -1 : done; // cut off meanwhile
+                }
+                if (++cuts == OPTIMISTIC_TRIES) {
                     throw e;
                 }
-                return done == 0 ? -1 : done; // cut off meanwhile
+                continue; // cut off, and lengthened again
             }
             done += chunk;
         }
@@ -282,6 +286,7 @@ final class BulkIo {
                     file.sets.maybeWritten(first + i);
                 }
                 file.writeFailed(t);
+                pins.getLast().cutBack(t);
                 throw t;
             }
         }

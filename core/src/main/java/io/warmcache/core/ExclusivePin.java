@@ -262,6 +262,7 @@ final class ExclusivePin implements WritePin {
                 } catch (Throwable t) {
                     file.sets.maybeWritten(page);
                     file.writeFailed(t);
+                    cutBack(t);
                     undoChanges();
                     throw t;
                 }
@@ -277,6 +278,26 @@ final class ExclusivePin implements WritePin {
     /** The file's length once this pin's changes are in it. */
     long sizeAfter() {
         return extending ? Math.max(file.size, (page << file.pageShift) + end) : file.size;
+    }
+
+    /**
+     * After a failed write: what it may have added to the store's end goes again, before the page can be loaded.
+     * Pages are filled with zeros past the file's length, and the next mapping goes by the store's. Where the store
+     * does not let itself be cut the file is poisoned.
+     */
+    void cutBack(Throwable cause) {
+        if (!extending) {
+            return;
+        }
+        try {
+            BackendFile backing = openBacking();
+            if (backing.store().size() > file.size) {
+                backing.truncate(file.size);
+            }
+        } catch (IOException | RuntimeException e) {
+            cause.addSuppressed(e);
+            file.poison = cause;
+        }
     }
 
     /** W7, after the store has taken the bytes. */

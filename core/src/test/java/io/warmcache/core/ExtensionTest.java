@@ -8,8 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -35,6 +37,40 @@ class ExtensionTest {
         assertEquals(8192, bench.file.size());
         bench.assertSound();
         bench.cache.close();
+    }
+
+    /** Else the boundary page, filled with zeros past the file's end, would differ from the store after a restart. */
+    @ParameterizedTest
+    @EnumSource(Half.class)
+    void aTornExtendingWriteLeavesTheStoreNoLongerThanTheFile(Half how) throws Exception {
+        Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_THROUGH, filled(5, 5000));
+        bench.store.mostPerTransfer = 1500;
+        AtomicInteger writes = new AtomicInteger();
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("write") && writes.incrementAndGet() == 2) {
+                throw new IOException("injected after the first half");
+            }
+        };
+        assertThrows(IOException.class, () -> {
+            if (how == Half.BULK) {
+                bench.write(4096, pages(1, 2));
+            } else {
+                try (WritePin pin = bench.file.pinForWrite(1)) {
+                    pin.dirty(0, 4096);
+                }
+            }
+        });
+        assertEquals(5000, bench.file.size());
+        assertEquals(5000, bench.store.size());
+        assertArrayEquals(bench.store.bytes(), bench.read(0, 5000));
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** Ways to write past the end. */
+    enum Half {
+        BULK,
+        PIN
     }
 
     /** A writer inside the file must not publish a length that it read before the end was moved. */

@@ -134,6 +134,7 @@ class KillTest {
             for (int page = 0; page < store.length / pageSize; page++) {
                 checkPage(page, served, pageSize, counts, policy);
             }
+            ((Cache) cache).maintenance.stop(); // nobody else is to be at work for this
             assertEquals(Set.of(), ((Cache) cache).problems());
             return report.kept();
         }
