@@ -152,8 +152,8 @@ class DeathAtEveryStepTest {
             int n = Math.max(0, found.read(0, MemorySegment.ofArray(served)));
             assertArrayEquals(bytes, Arrays.copyOf(served, n));
             assertEquals(0, successor.stats().validationFailures());
-            assertEquals(Set.of(), successor.problems());
             successor.maintenance.stop();
+            assertEquals(Set.of(), successor.problems());
         }
     }
 }
