@@ -72,8 +72,9 @@ final class DemoOptions {
     @Option(
             names = "--out",
             paramLabel = "DIR",
+            defaultValue = "${sys:warmcache.demo.out:-warmcache-demo}",
             description = "Where report.html and report.json go (default: ${DEFAULT-VALUE}).")
-    Path out = Path.of("warmcache-demo");
+    Path out = Path.of("");
 
     @Option(
             names = "--data",

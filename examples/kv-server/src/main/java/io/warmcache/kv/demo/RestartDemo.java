@@ -22,9 +22,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class RestartDemo {
     private static final double BASE_SECONDS = 5;
-    private static final double STEADY_WINDOW_SECONDS = 4;
     private static final double STEADY_HIT_RATIO_CHANGE = 0.003;
-    private static final double STEADY_AFTER_SECONDS = 12;
     private static final double STEADY_AT_LATEST_SECONDS = 45;
     private static final int FIRST_REQUESTS = 10_000;
     private static final double CAUGHT_UP = 0.95;
@@ -147,14 +145,15 @@ final class RestartDemo {
         return Figures.count(rates.requestsPerSecond()) + " requests/s, hit ratio " + Figures.percent(rates.hitRatio());
     }
 
-    private static boolean steady(Timeline timeline, double seconds) {
-        if (seconds < STEADY_AFTER_SECONDS) {
+    private boolean steady(Timeline timeline, double seconds) {
+        double window = Math.min(4, options.seconds);
+        if (seconds < 3 * window) {
             return false;
         }
         double end = timeline.lastSecond();
-        double middle = end - STEADY_WINDOW_SECONDS;
+        double middle = end - window;
         double change = timeline.between(middle, end).hitRatio()
-                - timeline.between(middle - STEADY_WINDOW_SECONDS, middle).hitRatio();
+                - timeline.between(middle - window, middle).hitRatio();
         return Math.abs(change) < STEADY_HIT_RATIO_CHANGE || seconds > STEADY_AT_LATEST_SECONDS;
     }
 
