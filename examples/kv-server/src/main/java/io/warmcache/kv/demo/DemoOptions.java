@@ -104,19 +104,19 @@ final class DemoOptions {
             names = "--writes",
             paramLabel = "PERCENT",
             description = "Share of SETs in the load (default: ${DEFAULT-VALUE}).")
-    double writes = 5;
+    double writes = 2;
 
     @Option(
             names = "--connections",
             paramLabel = "N",
             description = "Connections of the load (default: ${DEFAULT-VALUE}).")
-    int connections = 4;
+    int connections = 8;
 
     @Option(
             names = "--depth",
             paramLabel = "N",
             description = "Requests under way on each connection (default: ${DEFAULT-VALUE}).")
-    int depth = 16;
+    int depth = 32;
 
     @Option(
             names = "--mvstore-cache",
@@ -129,7 +129,7 @@ final class DemoOptions {
             names = "--durability",
             paramLabel = "WHEN",
             description = "always or everysec (default: ${DEFAULT-VALUE}; --kills takes turns).")
-    Durability durability = Durability.EVERYSEC;
+    Durability durability = Durability.ALWAYS;
 
     @Option(
             names = "--no-aot",

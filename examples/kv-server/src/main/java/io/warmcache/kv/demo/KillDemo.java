@@ -112,7 +112,7 @@ final class KillDemo {
             killed();
             return;
         }
-        session.verify(life);
+        session.verify(life, () -> false);
         compareSeconds = (System.nanoTime() - compareStart) / 1e9;
         underLoad(life, kills);
     }

@@ -79,22 +79,18 @@ final class Session {
             double seconds = (System.nanoTime() - start) / 1e9;
             return String.format("loading, %.0f %%, %s/s", 100 * share, Sizes.format(share * size / seconds));
         }));
-        life.drain();
     }
 
     /** Reads and compares every key. */
     void verify(Life life) throws IOException {
-        verify(life, () -> false);
+        Requests.Pass pass = requests.verifying(MGET_KEYS);
+        life.complete(pass, () -> progress.update(() -> String.format(
+                "comparing every key, %.0f %%", 100 * (1 - (double) pass.left() / pass.total()))));
     }
 
-    /** Reads and compares every key, or fewer if {@code enough} says so. */
+    /** Reads and compares keys until {@code enough}, or all of them. */
     void verify(Life life, BooleanSupplier enough) throws IOException {
-        Requests.Pass pass = requests.verifying(MGET_KEYS);
-        life.complete(pass, enough, () -> progress.update(() -> String.format(
-                "comparing every key, %.0f %%", 100 * (1 - (double) pass.left() / pass.total()))));
-        if (!enough.getAsBoolean()) {
-            life.drain();
-        }
+        life.complete(requests.verifying(MGET_KEYS), enough, () -> { });
     }
 
     /** The load: reads and writes by Zipf's law, in the same order for the same {@code sequence}. */
