@@ -104,7 +104,7 @@ final class DemoOptions {
             names = "--writes",
             paramLabel = "PERCENT",
             description = "Share of SETs in the load (default: ${DEFAULT-VALUE}).")
-    double writes = 2;
+    double writes = 1;
 
     @Option(
             names = "--connections",
