@@ -281,22 +281,27 @@ final class ExclusivePin implements WritePin {
     }
 
     /**
-     * After a failed write: what it may have added to the store's end goes again, before the page can be loaded.
-     * Pages are filled with zeros past the file's length, and the next mapping goes by the store's. Where the store
-     * does not let itself be cut the file is poisoned.
+     * After a failed write: what it may have added to the store's end goes again, before the page can be loaded. Pages
+     * are filled with zeros past the file's length, and the next mapping goes by the store's. A store that does not let
+     * itself be cut has the length it says, as a plain file would; one that does not say poisons the file.
      */
     void cutBack(Throwable cause) {
         if (!extending) {
             return;
         }
+        BackendFile backing = openBacking();
         try {
-            BackendFile backing = openBacking();
             if (backing.store().size() > file.size) {
                 backing.truncate(file.size);
             }
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             cause.addSuppressed(e);
-            file.poison = cause;
+            try {
+                publishSize(backing.store().size());
+            } catch (IOException | RuntimeException | Error f) {
+                cause.addSuppressed(f);
+                file.poison = cause;
+            }
         }
     }
 
