@@ -25,7 +25,8 @@ import org.jspecify.annotations.Nullable;
 
 /** The open files of one file system, by identity: every name of a file leads to one {@link WarmFile}. */
 final class WarmFiles {
-    private static final int ATTEMPTS = 16;
+    /** Bounded, but not by a few: threads that open and close one file in turn each meet the other's last close. */
+    private static final int ATTEMPTS = 10_000;
 
     private final PageCache cache;
     private final MapOptions options;
