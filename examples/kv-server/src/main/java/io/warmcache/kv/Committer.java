@@ -48,6 +48,7 @@ final class Committer {
 
     private volatile boolean changed;
     private volatile boolean stopping;
+    private volatile boolean failed;
     /** Everything up to this ticket is forced. */
     private volatile long completed;
 
@@ -163,6 +164,11 @@ final class Committer {
         thread.join();
     }
 
+    /** Whether a write or a force has failed: the store must not be committed again. */
+    boolean failed() {
+        return failed;
+    }
+
     private void run() {
         long lastStart = System.nanoTime() - INTERVAL_NANOS;
         try {
@@ -186,6 +192,7 @@ final class Committer {
                 }
             }
         } catch (Throwable e) {
+            failed = true;
             gate.endSnapshot();
             onFailure.accept(e);
         }

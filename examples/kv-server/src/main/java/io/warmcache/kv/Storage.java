@@ -111,6 +111,11 @@ final class Storage implements AutoCloseable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         }
+        if (committer.failed()) {
+            // a close that commits could make durable what was never acknowledged, or fail again
+            store.closeImmediately();
+            return;
+        }
         // drops versions whose last reader left without dropping them: MVStore asserts that none is left
         store.deregisterVersionUsage(store.registerVersionUsage());
         store.close();
