@@ -137,7 +137,7 @@ final class FileStore implements BackingStore {
     private static @Nullable FileStore tryOpen(String path, MapOptions options) throws IOException {
         FileStat before = Libc.stat(path, true);
         long holder = ProcLocks.holder(before);
-        if (holder == ProcessHandle.current().pid()) {
+        if (holder == PidNamespace.selfInProc()) {
             // Not even opened: closing the descriptor again would drop the fcntl locks of this process.
             throw busy(path, holder);
         }
@@ -178,7 +178,7 @@ final class FileStore implements BackingStore {
     }
 
     private static BusyException busy(String path, long holder) {
-        return new BusyException(path + " is mapped by a cache of " + ProcLocks.describe(holder)
+        return new BusyException(path + " is mapped by a cache of " + ProcLocks.describe(holder, null)
                 + ": close that mapping first, or share the cache");
     }
 

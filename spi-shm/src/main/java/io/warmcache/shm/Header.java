@@ -31,6 +31,7 @@ import org.jspecify.annotations.Nullable;
  *  18    attaches in a row that have not ended their recovery
  *  19    1 if the last owner detached in order
  *  20    the file id to be given out next
+ *  21    pid namespace of the last owner (its inode number, 0 if not known), for messages alone
  * </pre>
  * A change writes copy A, then copy B. A death in between leaves at least one copy whole.
  */
@@ -59,6 +60,7 @@ final class Header {
     long unfinished;
     boolean clean;
     long nextFileId;
+    long pidNamespace;
 
     Header(Geometry geometry, long algorithm, long incarnation, UUID boot) {
         this.geometry = geometry;
@@ -179,6 +181,7 @@ final class Header {
         h.unfinished = w[18];
         h.clean = w[19] == 1;
         h.nextFileId = w[20];
+        h.pidNamespace = w[21];
         return h;
     }
 
@@ -212,6 +215,7 @@ final class Header {
         w[18] = unfinished;
         w[19] = clean ? 1 : 0;
         w[20] = nextFileId;
+        w[21] = pidNamespace;
         writeCopy(m, 0, w);
         writeCopy(m, Geometry.HEADER_SIZE, w);
     }

@@ -5,6 +5,8 @@ import com.sun.management.HotSpotDiagnosticMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -22,17 +24,30 @@ final class MemoryBudget {
 
     private final long heap;
     private final LongSupplier direct;
+    private final LongSupplier own;
 
-    MemoryBudget(Path procSelf, long heap, LongSupplier direct) {
+    /**
+     * A budget for a JVM.
+     *
+     * @param heap bytes that its heap may grow to
+     * @param direct bytes that its direct buffers may grow to
+     * @param own bytes that it needs for itself
+     */
+    MemoryBudget(Path procSelf, long heap, LongSupplier direct, LongSupplier own) {
         this.procSelf = procSelf;
         this.heap = heap;
         this.direct = direct;
+        this.own = own;
     }
 
     static MemoryBudget ofThisProcess() {
         long heap = Runtime.getRuntime().maxMemory();
         // The management beans are slow to start, and only needed where there is a limit.
-        return new MemoryBudget(Path.of("/proc/self"), heap, () -> maxDirect(heap));
+        return new MemoryBudget(
+                Path.of("/proc/self"),
+                heap,
+                () -> maxDirect(heap),
+                () -> ManagementFactory.getMemoryMXBean().getNonHeapMemoryUsage().getCommitted());
     }
 
     private static long maxDirect(long heap) {
@@ -77,22 +92,27 @@ final class MemoryBudget {
     /**
      * Checks the memory limit of the control group of this process and of every one above it.
      *
+     * @param path the segment's
      * @param length bytes of the segment
      * @param allocated bytes of it that exist already
+     * @param huge whether they are huge pages, which the kernel takes from a pool of their own
      * @throws IOException if segment, heap and direct memory do not fit; names the sizes and the mend
      */
-    void requireWithinLimits(long length, long allocated) throws IOException {
+    void requireWithinLimits(String path, long length, long allocated, boolean huge) throws IOException {
         for (Group group : groups()) {
-            long others = Math.max(0, group.otherMemory() - allocated);
+            boolean counted = !huge || group.countsHugePages();
+            // Of the shared memory that exists, what is the segment's is counted with it.
+            long others = Math.max(0, group.sharedMemory() - (counted ? allocated : 0));
             long direct = this.direct.getAsLong();
-            long need = length + heap + direct;
+            long own = this.own.getAsLong();
+            long need = (counted ? length : 0) + heap + direct + own;
             if (others + need > group.limit()) {
-                throw new IOException("the memory limit in " + group.limitFile() + " is " + size(group.limit())
-                        + ", the cache needs " + size(length) + " beside " + size(heap) + " of heap (-Xmx) and "
-                        + size(direct) + " of direct memory (-XX:MaxDirectMemorySize)"
+                throw new IOException("the memory limit in " + group.limitFile() + " is " + size(group.limit()) + ", "
+                        + (counted ? "the cache needs " + size(length) + " beside " : "the JVM needs ") + size(heap)
+                        + " of heap (-Xmx), " + size(direct) + " of direct memory (-XX:MaxDirectMemorySize) and "
+                        + size(own) + " for classes and code"
                         + (others > 0
-                                ? " and " + size(others) + " of shared memory left by others (look for segments in"
-                                        + " /dev/shm that nobody uses)"
+                                ? ", and " + size(others) + " of shared memory are there already" + leftOver(path)
                                 : "")
                         + ": raise the limit, lower one of these, or skip this check with the option "
                         + ShmBackend.OPTION_CGROUP_CHECK + "=off");
@@ -100,12 +120,36 @@ final class MemoryBudget {
         }
     }
 
+    /** The other segments beside one, for a message. */
+    private static String leftOver(String path) {
+        Path segment = Path.of(path);
+        Path directory = segment.getParent();
+        if (directory == null) {
+            return "";
+        }
+        StringBuilder found = new StringBuilder();
+        try (DirectoryStream<Path> files = Files.newDirectoryStream(directory, SegmentFile.PREFIX + "*")) {
+            for (Path file : files) {
+                if (!file.equals(segment)) {
+                    found.append(found.isEmpty() ? " (segments of caches, used or left over: " : ", ")
+                            .append(file)
+                            .append(" of ")
+                            .append(size(Files.size(file)));
+                }
+            }
+        } catch (IOException | DirectoryIteratorException e) {
+            found.setLength(0);
+        }
+        return found.isEmpty() ? " (look for segments in " + directory + " that nobody uses)" : found + ")";
+    }
+
     /**
      * A control group with a limit.
      *
-     * @param otherMemory bytes of shared memory charged to it, ours included
+     * @param sharedMemory bytes of shared memory charged to it, those of the segment included
+     * @param countsHugePages whether huge pages are charged to it, too
      */
-    record Group(Path limitFile, long limit, long otherMemory) {}
+    record Group(Path limitFile, long limit, long sharedMemory, boolean countsHugePages) {}
 
     List<Group> groups() throws IOException {
         List<Group> groups = new ArrayList<>();
@@ -116,7 +160,7 @@ final class MemoryBudget {
             }
             Path top = Path.of(mount.point());
             for (Path p = locate(mount, within); p != null && p.startsWith(top); p = p.getParent()) {
-                addGroup(groups, p, mount.version());
+                addGroup(groups, p, mount);
             }
         }
         return groups;
@@ -137,7 +181,7 @@ final class MemoryBudget {
         return Files.isDirectory(there) ? there : top;
     }
 
-    private static void addGroup(List<Group> groups, Path directory, int version) throws IOException {
+    private static void addGroup(List<Group> groups, Path directory, Mount mount) throws IOException {
         Map<String, Long> stat = new HashMap<>();
         Path statFile = directory.resolve("memory.stat");
         if (Files.isReadable(statFile)) {
@@ -148,8 +192,10 @@ final class MemoryBudget {
                 }
             }
         }
-        long shared = stat.getOrDefault(version == 1 ? "total_shmem" : "shmem", 0L);
-        for (String name : version == 1 ? List.of("memory.limit_in_bytes") : List.of("memory.max", "memory.high")) {
+        long shared = stat.getOrDefault(mount.version() == 1 ? "total_shmem" : "shmem", 0L);
+        for (String name : mount.version() == 1
+                ? List.of("memory.limit_in_bytes")
+                : List.of("memory.max", "memory.high")) {
             Path file = directory.resolve(name);
             if (!Files.isReadable(file)) {
                 continue;
@@ -157,7 +203,7 @@ final class MemoryBudget {
             long limit = number(Files.readString(file, StandardCharsets.US_ASCII).strip());
             // Version 1 writes "no limit" as the largest multiple of a page.
             if (limit < Long.MAX_VALUE - (1 << 16)) {
-                groups.add(new Group(file, limit, shared));
+                groups.add(new Group(file, limit, shared, mount.countsHugePages()));
             }
         }
     }
@@ -170,8 +216,14 @@ final class MemoryBudget {
         }
     }
 
-    /** A mount of the memory controller: version 1 or 2, the group it shows as its root, and where. */
-    private record Mount(int version, String root, String point) {}
+    /**
+     * A mount of the memory controller.
+     *
+     * @param version 1 or 2
+     * @param root the group it shows as its root
+     * @param point where
+     */
+    private record Mount(int version, String root, String point, boolean countsHugePages) {}
 
     private List<Mount> mounts() throws IOException {
         List<Mount> mounts = new ArrayList<>();
@@ -190,9 +242,11 @@ final class MemoryBudget {
                 continue;
             }
             boolean v2 = right[0].equals("cgroup2");
-            boolean v1 = right[0].equals("cgroup") && List.of(right[2].split(",", -1)).contains("memory");
+            List<String> options = List.of(right[2].split(",", -1));
+            boolean v1 = right[0].equals("cgroup") && options.contains("memory");
             if (v1 || v2) {
-                mounts.add(new Mount(v2 ? 2 : 1, unescape(left[3]), unescape(left[4])));
+                boolean huge = v2 && options.contains("memory_hugetlb_accounting");
+                mounts.add(new Mount(v2 ? 2 : 1, unescape(left[3]), unescape(left[4]), huge));
             }
         }
         return mounts;

@@ -5,9 +5,12 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Who holds a {@code flock}, as far as {@code /proc/locks} tells; for messages, never for decisions about ownership.
@@ -18,7 +21,7 @@ final class ProcLocks {
 
     private ProcLocks() {}
 
-    /** The pid of the holder, or 0 if it cannot be told: none, or in another pid namespace. */
+    /** The holder's pid as {@code /proc} has it, or 0 if it shows none: nobody, or somebody in another namespace. */
     static long holder(FileStat file) {
         try {
             return holder(Files.readAllLines(Path.of("/proc/locks"), StandardCharsets.US_ASCII), file);
@@ -44,10 +47,43 @@ final class ProcLocks {
         return byInode;
     }
 
-    static String describe(long pid) {
-        if (pid == 0) {
-            return "another process";
+    /**
+     * The holder in words.
+     *
+     * @param pid what {@link #holder(FileStat)} gave
+     * @param header what the locked segment says of its last owner; null if there is none
+     */
+    static String describe(long pid, @Nullable Header header) {
+        if (pid != 0) {
+            return pid == PidNamespace.selfInProc()
+                    ? "this process (pid " + ProcessHandle.current().pid() + ")"
+                    : visible(pid, PidNamespace.of(Long.toString(pid)), PidNamespace.current());
         }
-        return pid == ProcessHandle.current().pid() ? "this process (pid " + pid + ")" : "process " + pid;
+        // The kernel leaves out of /proc/locks whom it cannot name there.
+        return header == null || header.pid == 0
+                ? "a process that /proc/locks does not show: one in another pid namespace, as in another container or"
+                        + " outside of this one"
+                : recorded(header, PidNamespace.current());
+    }
+
+    private static String visible(long pid, long its, long ours) {
+        if (its == 0 || ours == 0 || its == ours) {
+            return "process " + pid;
+        }
+        long inner = PidNamespace.innerPid(Long.toString(pid));
+        return "process " + pid + ", which runs in another pid namespace (" + its + ", this is " + ours
+                + "), as in a container, " + (inner == 0 ? "under another pid" : "as pid " + inner);
+    }
+
+    static String recorded(Header header, long ours) {
+        String since = ", attached since " + Instant.ofEpochMilli(header.startMillis).truncatedTo(ChronoUnit.SECONDS);
+        if (header.pidNamespace == 0 || ours == 0) {
+            return "a process that called itself pid " + header.pid
+                    + ", perhaps in another pid namespace, as in another container" + since;
+        }
+        return header.pidNamespace == ours
+                ? "process " + header.pid + since
+                : "pid " + header.pid + " of another pid namespace (" + header.pidNamespace + ", this is " + ours
+                        + "), as in another container" + since;
     }
 }

@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class SegmentFile {
     private static final String DIRECTORY = "/dev/shm/";
-    private static final String PREFIX = "warmcache.";
+    static final String PREFIX = "warmcache.";
     private static final Pattern NAME = Pattern.compile("[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}");
     private static final long POLL_NANOS = 3_000_000;
     private static final int CHUNK = 4 << 20;
@@ -186,17 +186,15 @@ final class SegmentFile {
     }
 
     private static BusyException busy(String path, int fd, FileStat stat, long waited) {
-        long holder = ProcLocks.holder(stat);
-        if (holder == 0) {
-            try {
-                Header header = readHeader(fd, path, stat.size()).header();
-                holder = header == null ? 0 : header.pid;
-            } catch (IOException e) {
-                holder = 0;
-            }
+        Header header;
+        try {
+            header = readHeader(fd, path, stat.size()).header();
+        } catch (IOException e) {
+            header = null;
         }
-        return new BusyException(path + " is in use by " + ProcLocks.describe(holder) + " and stayed so for "
-                + waited / 1_000_000 + " ms: close that cache, or give this one another name");
+        return new BusyException(path + " is in use by " + ProcLocks.describe(ProcLocks.holder(stat), header)
+                + " and stayed so for " + waited / 1_000_000
+                + " ms: close that cache, or give this one another name");
     }
 
     static Header.Reading readHeader(int fd, String path, long size) throws IOException {
@@ -296,8 +294,8 @@ final class SegmentFile {
             } catch (ErrnoException e) {
                 throw new IOException(
                         "there are not enough free huge pages of " + MemoryBudget.size(fs.blockSize()) + " for "
-                                + MemoryBudget.size(length) + " in " + path + ": reserve more (vm.nr_hugepages), or"
-                                + " configure a smaller capacity",
+                                + MemoryBudget.size(length) + " in " + path + ": reserve more (vm.nr_hugepages; in"
+                                + " Kubernetes a larger limit of hugepages), or configure a smaller capacity",
                         e);
             }
             return;

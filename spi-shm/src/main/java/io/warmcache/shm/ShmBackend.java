@@ -112,7 +112,7 @@ final class ShmBackend implements FrameBackend {
             long allocated = segment.stat().allocated();
             if (checkLimits) {
                 // For a warm segment too: heap that no longer fits beside it ends in a loop of kills and restarts.
-                budget.requireWithinLimits(length, allocated);
+                budget.requireWithinLimits(segment.path(), length, allocated, fs.type() == FsStat.HUGETLBFS);
             }
             if (coldReason.isEmpty() && header != null) {
                 MemorySegment memory = segment.map(length, arena);
@@ -178,6 +178,7 @@ final class ShmBackend implements FrameBackend {
     private static void publish(Header header, MemorySegment memory) {
         header.epoch++;
         header.pid = ProcessHandle.current().pid();
+        header.pidNamespace = PidNamespace.current();
         header.startMillis = System.currentTimeMillis();
         header.write(memory);
     }

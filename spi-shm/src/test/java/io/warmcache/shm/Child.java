@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -30,6 +31,11 @@ public final class Child {
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
             case "try" -> System.out.println(tryAttach(args[1], Long.parseLong(args[2])));
+            case "waitAndTry" -> {
+                ShmBackend b = attach(args[1], Long.parseLong(args[2]), 20_000);
+                System.out.println(b.attachReport().warm() ? "warm" : "cold: " + b.attachReport().coldReason());
+                b.close();
+            }
             case "hold" -> {
                 ShmBackend b = attach(args[1], Long.parseLong(args[2]), 2000);
                 System.out.println("attached");
@@ -39,9 +45,47 @@ public final class Child {
                 }
                 b.close();
             }
+            case "fill" -> fill(args[1], Long.parseLong(args[2]));
             case "write" -> write(args[1], Path.of(args[2]), IoMode.valueOf(args[3]), Long.parseLong(args[4]));
             default -> throw new IllegalArgumentException(args[0]);
         }
+    }
+
+    /** Attaches, and takes all the memory that segment, heap and direct buffers may have; says what was found. */
+    private static void fill(String segment, long capacity) throws IOException {
+        ShmBackend b;
+        try {
+            b = attach(segment, capacity, 20_000);
+        } catch (IOException e) {
+            System.out.println("error: " + e.getMessage());
+            return;
+        }
+        System.out.println(b.attachReport().warm() ? "warm" : "cold: " + b.attachReport().coldReason());
+        b.memory().fill((byte) 1);
+        List<Object> kept = new ArrayList<>();
+        try {
+            while (true) {
+                ByteBuffer direct = ByteBuffer.allocateDirect(1 << 20);
+                for (int i = 0; i < direct.capacity(); i += 4096) {
+                    direct.put(i, (byte) 1);
+                }
+                kept.add(direct);
+            }
+        } catch (OutOfMemoryError e) {
+            System.out.println("direct memory full");
+        }
+        try {
+            while (true) {
+                kept.add(new byte[256 << 10]);
+            }
+        } catch (OutOfMemoryError e) {
+            kept.subList(kept.size() - 8, kept.size()).clear();
+        }
+        System.out.println("full");
+        while (System.in.read() >= 0) {
+            kept.add("a byte more");
+        }
+        System.out.println("let go " + kept.size());
     }
 
     static CacheConfig writerConfig(Path segment) {
@@ -177,7 +221,13 @@ public final class Child {
     // Starting it
 
     static Process start(List<String> jvmOptions, String... args) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
+        return startUnder(List.of(), jvmOptions, args);
+    }
+
+    /** As {@link #start}, by a command that ends in running what follows it. */
+    static Process startUnder(List<String> wrapper, List<String> jvmOptions, String... args) throws IOException {
+        List<String> command = new ArrayList<>(wrapper);
+        command.addAll(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-XX:TieredStopAtLevel=1",
                 "-XX:-UsePerfData",

@@ -14,7 +14,6 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
@@ -255,8 +254,23 @@ class RefusalTest {
     }
 
     private String limitError(Path proc, long length, long allocated) {
-        MemoryBudget budget = new MemoryBudget(proc, mib(100), () -> mib(50));
-        return assertThrows(IOException.class, () -> budget.requireWithinLimits(length, allocated)).getMessage();
+        return limitError(proc, length, allocated, false);
+    }
+
+    private String limitError(Path proc, long length, long allocated, boolean huge) {
+        return assertThrows(
+                        IOException.class,
+                        () -> budget(proc).requireWithinLimits(env.segment().toString(), length, allocated, huge))
+                .getMessage();
+    }
+
+    /** Of a JVM that needs 150 MiB beside the segment. */
+    private static MemoryBudget budget(Path proc) {
+        return new MemoryBudget(proc, mib(100), () -> mib(40), () -> mib(10));
+    }
+
+    private void fits(Path proc, long length, long allocated) throws IOException {
+        budget(proc).requireWithinLimits(env.segment().toString(), length, allocated, false);
     }
 
     @Test
@@ -265,16 +279,19 @@ class RefusalTest {
         group("v2/a", "memory.max", "" + mib(400), "memory.high", "max", "memory.stat", "anon 5\nshmem " + mib(10));
         group("v2/a/b", "memory.max", "max", "memory.high", "max");
         Path proc = fakeProc("0::/a/b\n", "30 20 0:25 / " + top + " rw,nosuid shared:4 - cgroup2 cgroup2 rw\n");
-        MemoryBudget budget = new MemoryBudget(proc, mib(100), () -> mib(50));
-        budget.requireWithinLimits(mib(240), 0);
+        fits(proc, mib(240), 0);
         // What the segment has already is among the shared memory of the group.
-        budget.requireWithinLimits(mib(250), mib(10));
+        fits(proc, mib(250), mib(10));
         assertEquals(
                 "the memory limit in " + top + "/a/memory.max is 400 MiB, the cache needs 250 MiB beside 100 MiB of"
-                        + " heap (-Xmx) and 50 MiB of direct memory (-XX:MaxDirectMemorySize) and 10 MiB of shared"
-                        + " memory left by others (look for segments in /dev/shm that nobody uses): raise the"
-                        + " limit, lower one of these, or skip this check with the option shm.cgroupCheck=off",
+                        + " heap (-Xmx), 40 MiB of direct memory (-XX:MaxDirectMemorySize) and 10 MiB for classes and"
+                        + " code, and 10 MiB of shared memory are there already (look for segments in " + env.segments
+                        + " that nobody uses): raise the limit, lower one of these, or skip this check with the option"
+                        + " shm.cgroupCheck=off",
                 limitError(proc, mib(250), 0));
+        Files.write(env.segments.resolve("warmcache.other"), new byte[8192]);
+        assertTrue(limitError(proc, mib(250), 0)
+                .contains("(segments of caches, used or left over: " + env.segments + "/warmcache.other of 8 KiB)"));
         group("v2/a/b", "memory.high", "" + mib(200));
         assertTrue(limitError(proc, mib(100), 0).contains("a/b/memory.high is 200 MiB"));
     }
@@ -287,7 +304,7 @@ class RefusalTest {
                 "5:cpu,cpuacct:/y\n4:memory:/x\n0::/\n",
                 "31 20 0:3 / " + group("v1/cpu") + " rw - cgroup cgroup rw,cpu,cpuacct\n"
                         + "32 20 0:4 / " + memory + " rw - cgroup cgroup rw,memory\n");
-        new MemoryBudget(proc, mib(100), () -> mib(50)).requireWithinLimits(mib(130), 0);
+        fits(proc, mib(130), 0);
         assertTrue(limitError(proc, mib(131), 0).contains("memory/x/memory.limit_in_bytes is 300 MiB"));
     }
 
@@ -301,50 +318,40 @@ class RefusalTest {
             assertTrue(limitError(proc, mib(100), 0).contains("is 200 MiB"));
         }
         Path none = fakeProc("0::/a\n", "1 2 0:9 / /nowhere rw - tmpfs none rw\ngarbage\n\n");
-        new MemoryBudget(none, mib(100), () -> mib(50)).requireWithinLimits(mib(1 << 20), 0);
-        new MemoryBudget(env.data.resolve("absent"), 1, () -> 1).requireWithinLimits(mib(1 << 20), 0);
+        fits(none, mib(1 << 20), 0);
+        fits(env.data.resolve("absent"), mib(1 << 20), 0);
     }
 
+    /** A container's group as Kubernetes nests them: the pod's limit is the one that two containers share. */
     @Test
-    void aRealControlGroupTooSmallIsAnErrorAndNotAKill() throws Exception {
-        Path root = Path.of("/sys/fs/cgroup/memory");
-        Path group = root.resolve("warmcache-test-" + ProcessHandle.current().pid());
-        assumeTrue(Files.isWritable(root) && Libc.effectiveUser() == 0, "making a control group takes root");
-        Files.createDirectory(group);
-        try {
-            Files.writeString(group.resolve("memory.limit_in_bytes"), "" + mib(300));
-            List<String> command = List.of(
-                    "sh",
-                    "-c",
-                    "echo $$ > " + group + "/cgroup.procs; exec \"$@\"",
-                    "sh",
-                    Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "-Xmx64m",
-                    "-XX:MaxDirectMemorySize=16m",
-                    "--enable-native-access=ALL-UNNAMED",
-                    "-cp",
-                    Child.classPath(),
-                    Child.class.getName(),
-                    "try",
-                    env.segment().toString(),
-                    String.valueOf(mib(280)));
-            Process p = new ProcessBuilder(command).redirectErrorStream(true).start();
-            String outcome = Child.outcome(p);
-            assertTrue(
-                    outcome.startsWith("error: the memory limit in " + group + "/memory.limit_in_bytes is 300 MiB"),
-                    outcome);
-            assertTrue(outcome.contains("16 MiB of direct memory"), outcome);
-            assertFalse(Files.exists(env.segment()));
-        } finally {
-            Env.await("the control group to empty", () -> {
-                try {
-                    return Files.readString(group.resolve("cgroup.procs"), StandardCharsets.US_ASCII).isEmpty();
-                } catch (IOException e) {
-                    return true;
-                }
-            });
-            Files.delete(group);
-        }
+    void theLimitOfAPodAboveTwoContainersCounts() throws Exception {
+        Path top = group("k8s", "cgroup.procs", "");
+        String pod = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice";
+        group("k8s/" + pod, "memory.max", "" + mib(500), "memory.stat", "shmem " + mib(200));
+        group("k8s/" + pod + "/cri-a.scope", "memory.max", "" + mib(450), "memory.stat", "shmem 0");
+        Path proc = fakeProc(
+                "0::/" + pod + "/cri-a.scope\n",
+                "30 20 0:25 / " + top + " rw,nosuid,nodev - cgroup2 cgroup rw,nsdelegate,memory_recursiveprot\n");
+        // The segment that an earlier container of the pod left is charged to the pod, and used again.
+        fits(proc, mib(200), mib(200));
+        String error = limitError(proc, mib(200), 0);
+        assertTrue(error.contains("kubepods-burstable-pod1.slice/memory.max is 500 MiB"), error);
+        assertTrue(error.contains("200 MiB of shared memory are there already"), error);
+    }
+
+    /** Huge pages come from a pool of their own; only newer kernels charge them to the memory limit, if told to. */
+    @Test
+    void hugePagesCountWhereTheKernelChargesThem() throws Exception {
+        Path top = group("huge", "memory.max", "" + mib(200));
+        String mount = "30 20 0:25 / " + top + " rw - cgroup2 cgroup2 rw,nsdelegate";
+        Path proc = fakeProc("0::/\n", mount + "\n");
+        String path = env.segment().toString();
+        budget(proc).requireWithinLimits(path, mib(1 << 20), 0, true);
+        proc = fakeProc("0::/\n", mount + ",memory_hugetlb_accounting\n");
+        assertTrue(limitError(proc, mib(60), 0, true).contains("the cache needs 60 MiB"));
+        group("huge", "memory.max", "" + mib(100));
+        proc = fakeProc("0::/\n", mount + "\n");
+        assertTrue(limitError(proc, mib(60), 0, true).contains("is 100 MiB, the JVM needs 100 MiB of heap"));
     }
 
     @Test
