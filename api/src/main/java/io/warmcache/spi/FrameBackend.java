@@ -16,6 +16,9 @@ import java.nio.file.Path;
  *
  * <p>The cache calls {@code markDirty}, {@code release}, {@code hint} and the verbs of {@link BackendFile} from many
  * threads, but never two of them (other than {@code hint}) at once for the same frame. Frames are numbered from 0.
+ *
+ * <p>{@code hint} and {@code policyWord} are called by one thread at a time, with a lock held, a few times for each
+ * fault. They must be cheap and must not throw; a back end to which a call is dear may gather them and lose the last.
  */
 public interface FrameBackend extends AutoCloseable {
     FailureDomain domain();
@@ -93,6 +96,34 @@ public interface FrameBackend extends AutoCloseable {
 
     /** The hint last left for a frame. */
     int hint(int frame);
+
+    /**
+     * How many words this back end keeps for the replacement policy beside the frames' hints. The policy has use for up
+     * to {@code frames() + frames() / 2 + 8}; of fewer the first are used. By default none: then a restart forgets
+     * which pages were evicted last, and what the policy had learned.
+     */
+    default int policyWords() {
+        return 0;
+    }
+
+    /**
+     * Leaves a word that the replacement policy wants to find after a restart; may be lost, may be torn from the others
+     * and from the hints.
+     *
+     * @param index from 0 to {@link #policyWords} - 1
+     */
+    default void policyWord(int index, long word) {
+        throw new IndexOutOfBoundsException("no words are kept for the policy, so not number " + index);
+    }
+
+    /**
+     * The word last left at an index, 0 if none was; any value if the memory was damaged.
+     *
+     * @param index from 0 to {@link #policyWords} - 1
+     */
+    default long policyWord(int index) {
+        throw new IndexOutOfBoundsException("no words are kept for the policy, so not number " + index);
+    }
 
     /** Says that every survivor has been validated or dropped: this attach no longer counts as unfinished. */
     void recoveryFinished();

@@ -633,7 +633,7 @@ final class Cache implements PageCache {
             if (dropMemory) {
                 backend.drop();
             } else {
-                frames.saveHints(0, frames.frames);
+                frames.saveHints();
                 backend.close();
             }
         } catch (IOException | RuntimeException e) {

@@ -29,6 +29,9 @@ final class FrameTable {
     /** Its word is UNVERIFIED, but its bytes were seen good by this process: only the file's gates are outstanding. */
     static final int VALIDATED = 4;
 
+    /** Frames whose hints are saved under one hold of the lock. */
+    private static final int HINTS_BATCH = 1024;
+
     /** All block bits of a page. */
     final int allBlocks;
 
@@ -45,6 +48,14 @@ final class FrameTable {
     private final byte[] survivor;
 
     final Replacement policy;
+
+    private final int policyWords;
+
+    /** The hint of each frame as the ledger has it, so that a look at all of them writes only what has changed. */
+    private final int[] savedHints;
+
+    /** Frames taken since all use counts were last copied; guarded by {@link #lock}. */
+    private int takenSinceSave;
 
     private final Counters counters;
     private final WrapEpoch epoch;
@@ -71,7 +82,9 @@ final class FrameTable {
         dirtyBlocks = new int[frames];
         survivor = new byte[frames];
         free = new int[frames];
-        policy = new Replacement(frames, new WordUses());
+        savedHints = new int[frames];
+        policyWords = backend.policyWords();
+        policy = new Replacement(frames, new WordUses(), new LedgerMemory());
     }
 
     MemorySegment slice(int frame) {
@@ -107,26 +120,64 @@ final class FrameTable {
         }
     }
 
+    /** A5: takes over what the ledger says of the use of the frames found, and of the pages evicted last. */
     void restorePolicy(int[] survivors, int[] hints) {
         lock.lock();
         try {
+            for (int i = 0; i < survivors.length; i++) {
+                savedHints[survivors[i]] = hints[i];
+            }
             policy.restore(survivors, hints);
+            int words = Math.min(policy.words(), policyWords);
+            for (int i = 0; i < words; i++) {
+                policy.restoreWord(i, backend.policyWord(i));
+            }
         } finally {
             lock.unlock();
         }
     }
 
-    /** Leaves the policy's hints of some frames in the ledger. */
-    void saveHints(int from, int to) {
+    /**
+     * Whether use counts are due to be copied again though the last time was less than a second ago: a thirty-second of
+     * the frames hold another page since.
+     */
+    boolean hintsAreOld() {
         lock.lock();
         try {
-            for (int frame = from; frame < to; frame++) {
-                if (leafOf[frame] != null) {
-                    backend.hint(frame, policy.hint(frame));
-                }
-            }
+            return takenSinceSave > frames / 32;
         } finally {
             lock.unlock();
+        }
+    }
+
+    /** Leaves the use counts of all frames in the ledger, where they have changed; queues are there already. */
+    void saveHints() {
+        lock.lock();
+        try {
+            takenSinceSave = 0;
+        } finally {
+            lock.unlock();
+        }
+        for (int from = 0; from < frames; from += HINTS_BATCH) {
+            int to = Math.min(from + HINTS_BATCH, frames);
+            lock.lock();
+            try {
+                for (int frame = from; frame < to; frame++) {
+                    if (leafOf[frame] != null) {
+                        saveHint(frame);
+                    }
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+    }
+
+    private void saveHint(int frame) {
+        int hint = policy.hint(frame);
+        if (hint != savedHints[frame]) {
+            savedHints[frame] = hint;
+            backend.hint(frame, hint);
         }
     }
 
@@ -150,6 +201,7 @@ final class FrameTable {
         try {
             int frame = freeCount > 0 ? free[--freeCount] : evict();
             if (frame >= 0) {
+                takenSinceSave++;
                 policy.loaded(frame, keyHash);
             }
             return frame;
@@ -290,6 +342,21 @@ final class FrameTable {
         }
         return "of " + frames + " frames " + pinned + " are pinned, " + dirty + " dirty, " + latched
                 + " latched or being loaded";
+    }
+
+    /** The ledger, under {@link #lock}. */
+    private final class LedgerMemory implements Replacement.Memory {
+        @Override
+        public void moved(int frame) {
+            saveHint(frame);
+        }
+
+        @Override
+        public void word(int index, long word) {
+            if (index < policyWords) {
+                backend.policyWord(index, word);
+            }
+        }
     }
 
     /** Use counts live in the translation words, so that a hit writes nothing else. */

@@ -21,9 +21,6 @@ final class Maintenance {
     private static final int TICKS_PER_FLUSH = 10;
     private static final int TICKS_PER_HINTS = 10;
 
-    /** Frames whose hints are saved under one hold of the replacement lock. */
-    private static final int HINTS_BATCH = 4096;
-
     private static final int PREFETCHERS = 4;
     private static final int PREFETCH_QUEUE = 256;
 
@@ -65,6 +62,9 @@ final class Maintenance {
     }
 
     private void tick(int tick) throws IOException {
+        if (tick % TICKS_PER_HINTS == 0 || cache.frames.hintsAreOld()) {
+            cache.frames.saveHints();
+        }
         for (CachedFile file : cache.files()) {
             if (!file.open || !file.usage.readLock().tryLock()) {
                 continue;
@@ -75,11 +75,6 @@ final class Maintenance {
                 file.writeFailed(e); // of this file alone: the others have their turn
             } finally {
                 file.usage.readLock().unlock();
-            }
-        }
-        if (tick % TICKS_PER_HINTS == 0) {
-            for (int from = 0; from < cache.frames.frames; from += HINTS_BATCH) {
-                cache.frames.saveHints(from, Math.min(from + HINTS_BATCH, cache.frames.frames));
             }
         }
         if (scrubbing) {

@@ -38,6 +38,7 @@ final class HeapBackend implements FrameBackend {
         final MemorySegment memory;
         final FrameRecord[] records;
         final int[] hints;
+        final long[] policyWords;
         final Map<StoreId, Long> fileIds = new HashMap<>();
         final Map<Long, StoreVersion> versions = new HashMap<>();
         volatile boolean used;
@@ -57,6 +58,7 @@ final class HeapBackend implements FrameBackend {
             memory = Arena.ofAuto().allocate((long) frames * pageSize, 4096);
             records = new FrameRecord[frames];
             hints = new int[frames];
+            policyWords = new long[frames + frames / 2 + 8];
             for (int i = 0; i < frames; i++) {
                 records[i] = new FrameRecord();
             }
@@ -70,6 +72,7 @@ final class HeapBackend implements FrameBackend {
                 copyRecord(records[i], copy.records[i]);
             }
             System.arraycopy(hints, 0, copy.hints, 0, frames);
+            System.arraycopy(policyWords, 0, copy.policyWords, 0, policyWords.length);
             copy.fileIds.putAll(fileIds);
             copy.versions.putAll(versions);
             copy.used = used;
@@ -251,6 +254,21 @@ final class HeapBackend implements FrameBackend {
     @Override
     public int hint(int frame) {
         return segment.hints[frame];
+    }
+
+    @Override
+    public int policyWords() {
+        return segment.policyWords.length;
+    }
+
+    @Override
+    public void policyWord(int index, long word) {
+        segment.policyWords[index] = word;
+    }
+
+    @Override
+    public long policyWord(int index) {
+        return segment.policyWords[index];
     }
 
     @Override

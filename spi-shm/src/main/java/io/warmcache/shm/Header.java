@@ -32,6 +32,7 @@ import org.jspecify.annotations.Nullable;
  *  19    1 if the last owner detached in order
  *  20    the file id to be given out next
  *  21    pid namespace of the last owner (its inode number, 0 if not known), for messages alone
+ *  22    offset of the policy's words
  * </pre>
  * A change writes copy A, then copy B. A death in between leaves at least one copy whole.
  */
@@ -40,7 +41,7 @@ final class Header {
     /** {@code "warmcach"} in ASCII. */
     static final long MAGIC = 0x68636163_6D726177L;
 
-    static final long VERSION = 1;
+    static final long VERSION = 2;
 
     /** More bits of a damaged magic than this are not taken for one. */
     private static final int MAGIC_DISTANCE = 16;
@@ -140,7 +141,11 @@ final class Header {
             return null;
         }
         Geometry g = Geometry.of((int) w[5], (int) w[6], (int) w[7]);
-        return w[8] == g.recordSize() && w[9] == g.ledgerOffset() && w[10] == g.framesOffset() && w[11] == g.length()
+        return w[8] == g.recordSize()
+                        && w[9] == g.ledgerOffset()
+                        && w[10] == g.framesOffset()
+                        && w[11] == g.length()
+                        && w[22] == g.policyOffset()
                 ? g
                 : null;
     }
@@ -216,6 +221,7 @@ final class Header {
         w[19] = clean ? 1 : 0;
         w[20] = nextFileId;
         w[21] = pidNamespace;
+        w[22] = geometry.policyOffset();
         writeCopy(m, 0, w);
         writeCopy(m, Geometry.HEADER_SIZE, w);
     }

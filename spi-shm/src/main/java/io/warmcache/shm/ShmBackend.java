@@ -570,6 +570,21 @@ final class ShmBackend implements FrameBackend {
     }
 
     @Override
+    public int policyWords() {
+        return geometry.policyWords();
+    }
+
+    @Override
+    public void policyWord(int index, long word) {
+        Layout.LONG_VAR.setOpaque(memory, geometry.policyWord(index), word);
+    }
+
+    @Override
+    public long policyWord(int index) {
+        return (long) Layout.LONG_VAR.getOpaque(memory, geometry.policyWord(index));
+    }
+
+    @Override
     public void recoveryFinished() {
         synchronized (table) {
             requireOpen();

@@ -65,6 +65,7 @@ public final class Domain {
     long nextDevice = 1;
     long opens;
     int[] hints = new int[0];
+    long[] policyWords = new long[0];
 
     Domain(Machine machine, int id, String name, int pages, long incarnation) {
         this.machine = machine;

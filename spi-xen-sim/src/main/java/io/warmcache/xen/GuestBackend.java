@@ -111,6 +111,7 @@ final class GuestBackend implements FrameBackend {
             domain.maxFiles = cache.maxFiles();
             domain.algorithm = checksum.algorithmId();
             domain.hints = new int[cache.frames()];
+            domain.policyWords = new long[cache.frames() + cache.frames() / 2 + 8];
         }
         String reason = warm ? "" : coldReason.isEmpty() ? "no cache had been in the domain" : coldReason;
         AttachReport report = new AttachReport(warm, reason, warm && domain.cleanStop, waited, unfinished);
@@ -390,6 +391,22 @@ final class GuestBackend implements FrameBackend {
     @Override
     public int hint(int frame) {
         return domain.hints[frame];
+    }
+
+    @Override
+    public int policyWords() {
+        return domain.policyWords.length;
+    }
+
+    @Override
+    public void policyWord(int index, long word) {
+        domain.requireAlive(boot);
+        domain.policyWords[index] = word;
+    }
+
+    @Override
+    public long policyWord(int index) {
+        return domain.policyWords[index];
     }
 
     @Override

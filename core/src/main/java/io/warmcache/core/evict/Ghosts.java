@@ -14,6 +14,9 @@ final class Ghosts {
 
     private final int sets;
 
+    /** The slot that the last call of {@link #add} or of a {@link #take} with success changed. */
+    private int changed;
+
     Ghosts(int capacity) {
         sets = Math.max(1, (capacity + WAYS - 1) / WAYS);
         entries = new long[sets * WAYS];
@@ -37,6 +40,7 @@ final class Ghosts {
             }
         }
         entries[slot] = ((long) fingerprint << 32) | Integer.toUnsignedLong(time);
+        changed = slot;
     }
 
     /** Takes the page of {@code keyHash} out; how long ago it was in use, or -1 if it is not here. */
@@ -47,10 +51,15 @@ final class Ghosts {
             if ((int) (entries[i] >>> 32) == fingerprint) {
                 long age = Integer.toUnsignedLong(now - (int) entries[i]);
                 entries[i] = 0;
+                changed = i;
                 return age;
             }
         }
         return -1;
+    }
+
+    int changed() {
+        return changed;
     }
 
     int slots() {

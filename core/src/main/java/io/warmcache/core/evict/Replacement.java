@@ -55,6 +55,27 @@ public final class Replacement {
         void set(int frame, int uses);
     }
 
+    /**
+     * Where the policy's state outlives the process. Told of every change but that of a use count by a hit, as it
+     * happens: so what a death leaves is as old as the last look at the use counts, and no older.
+     */
+    public interface Memory {
+        /** The {@link #hint} of {@code frame} has changed. */
+        void moved(int frame);
+
+        /** The {@link #word} at {@code index} is now {@code word}. */
+        void word(int index, long word);
+
+        /** Keeps nothing. */
+        Memory NONE = new Memory() {
+            @Override
+            public void moved(int frame) {}
+
+            @Override
+            public void word(int index, long word) {}
+        };
+    }
+
     private static final int NONE = 0;
     private static final int YOUNG = 1;
     private static final int OLD = 2;
@@ -98,12 +119,23 @@ public final class Replacement {
     /** A parked frame or a candidate that was taken off main's queue. */
     private static final byte FROM_MAIN = 4;
 
+    /** In word 0, beside what was learned: frames have been evicted. */
+    private static final int FULL = 1 << 31;
+
     private static final int HINT_QUEUE_SHIFT = 30;
     private static final int HINT_USES_SHIFT = 28;
     private static final int HINT_TIME_MASK = (1 << HINT_USES_SHIFT) - 1;
 
     private final int frames;
     private final UseCounts uses;
+    private final Memory memory;
+
+    /** What the memory holds is being taken over, and need not be written back to it. */
+    private boolean restoring;
+
+    /** Word 0 as the memory was last told. */
+    private long told;
+
     private final int[] next;
     private final int[] previous;
 
@@ -149,16 +181,26 @@ public final class Replacement {
     private int retries;
 
     /**
-     * A policy over frames 0 to {@code frames} - 1, all of them free.
+     * A policy over frames 0 to {@code frames} - 1, all of them free, that ends with the process.
      *
      * @throws IllegalArgumentException if {@code frames} is not positive
      */
     public Replacement(int frames, UseCounts uses) {
+        this(frames, uses, Memory.NONE);
+    }
+
+    /**
+     * A policy over frames 0 to {@code frames} - 1, all of them free, that leaves its state in {@code memory}.
+     *
+     * @throws IllegalArgumentException if {@code frames} is not positive
+     */
+    public Replacement(int frames, UseCounts uses, Memory memory) {
         if (frames <= 0) {
             throw new IllegalArgumentException("a cache has at least one frame, not " + frames);
         }
         this.frames = frames;
         this.uses = uses;
+        this.memory = memory;
         next = new int[frames];
         previous = new int[frames];
         stamp = new int[frames];
@@ -181,8 +223,12 @@ public final class Replacement {
         assert queue[frame] == NONE : "loaded into a frame in use: " + frame;
         removed(frame);
         long reuseDistance = ghosts.take(keyHash, now);
+        if (reuseDistance >= 0) {
+            tellGhost();
+        }
         budget = (int) Math.round(handSteps);
         enter(frame, filling ? size[MAIN] < mainShare : reuseDistance >= 0 && contest(reuseDistance, ghostProbation));
+        tellLearned();
     }
 
     /** The frame was freed other than by eviction; a frame that was free already stays so. */
@@ -251,6 +297,7 @@ public final class Replacement {
         assert queue[frame] == CANDIDATE : "evicted without having been proposed: " + frame;
         removed(frame);
         ghosts.add(keyHash, stamp[frame], now);
+        tellGhost();
         if ((flags[frame] & ADMITTED) != 0) {
             double change = (flags[frame] & PROVEN) != 0 ? 1 + SPEED_UP : 1 - SLOW_DOWN;
             handSteps = Math.clamp(handSteps * change, MIN_HAND_STEPS, maxHandSteps);
@@ -259,6 +306,19 @@ public final class Replacement {
         unpark();
         unpark();
         retries = size[PARKED];
+        tellLearned();
+    }
+
+    private void tellGhost() {
+        memory.word(1 + ghosts.changed(), ghosts.entry(ghosts.changed()));
+    }
+
+    private void tellLearned() {
+        long learned = word(0);
+        if (learned != told) {
+            told = learned;
+            memory.word(0, learned);
+        }
     }
 
     /** The candidate {@code frame} could not be evicted; it is tried again only after others were. */
@@ -287,6 +347,7 @@ public final class Replacement {
      * @param hints the hint of each, in the same order
      */
     public void restore(int[] survivors, int[] hints) {
+        restoring = true;
         int count = survivors.length;
         int[] order = byTime(hints);
         int newest = count == 0 ? 0 : hints[order[count - 1]] & HINT_TIME_MASK;
@@ -306,28 +367,40 @@ public final class Replacement {
         learn(2 * Math.min(maxProbation, size[YOUNG] + size[OLD]));
         mainShare = frames - probation;
         ageYoung();
+        restoring = false;
     }
 
-    /** How many words the policy remembers beside the hints of the frames: what it has learned, and the ghosts. */
+    /**
+     * How many words the policy remembers beside the hints of the frames, what it has learned and the ghosts: at most
+     * 8 more than one and a half for a frame.
+     */
     public int words() {
         return 1 + ghosts.slots();
     }
 
+
     /** What the next process should know that belongs to no frame. */
     public long word(int index) {
         return index == 0
-                ? ((long) Float.floatToRawIntBits((float) handSteps) << 32) | halfProbation
+                ? ((long) Float.floatToRawIntBits((float) handSteps) << 32)
+                        | Integer.toUnsignedLong(halfProbation | (filling ? 0 : FULL))
                 : ghosts.entry(index - 1);
     }
 
-    /** Takes a word over, after {@link #restore} and before anything else; any value will do. */
+    /** Takes a word over, after {@link #restore} and before anything else; any value will do, and 0 says nothing. */
     public void restoreWord(int index, long word) {
+        if (word == 0) {
+            return;
+        }
         if (index == 0) {
+            restoring = true;
             float steps = Float.intBitsToFloat((int) (word >>> 32));
             handSteps = Math.clamp(Float.isNaN(steps) ? maxHandSteps : steps, MIN_HAND_STEPS, maxHandSteps);
-            learn((int) word);
+            filling = ((int) word & FULL) == 0;
+            learn((int) word & ~FULL);
             mainShare = frames - probation;
             ageYoung();
+            restoring = false;
         } else {
             int age = (now - (int) word) & HINT_TIME_MASK;
             ghosts.entry(index - 1, (word & (-1L << 32)) | Integer.toUnsignedLong(now - age));
@@ -523,6 +596,9 @@ public final class Replacement {
         }
         queue[frame] = (byte) list;
         size[list]++;
+        if (!restoring) {
+            memory.moved(frame);
+        }
     }
 
     private void unlink(int frame) {

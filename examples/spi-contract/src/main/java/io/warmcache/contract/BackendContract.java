@@ -233,6 +233,55 @@ public abstract class BackendContract {
         assertTrue(survivors(b).isEmpty());
     }
 
+    // ---- words of the replacement policy
+
+    /** Different words at both ends and a few between; a back end may keep none. */
+    private static void leavePolicyWords(FrameBackend b) {
+        int words = b.policyWords();
+        for (int i = 0; i < words; i += Math.max(1, words / 5)) {
+            b.policyWord(i, -1L - i);
+        }
+        if (words > 0) {
+            b.policyWord(words - 1, 0x1234_5678_9ABC_DEFFL);
+        }
+    }
+
+    private static void assertPolicyWords(FrameBackend b) {
+        int words = b.policyWords();
+        for (int i = 0; i < words - 1; i++) {
+            assertEquals(i % Math.max(1, words / 5) == 0 ? -1L - i : 0, b.policyWord(i), "word " + i);
+        }
+        if (words > 0) {
+            assertEquals(0x1234_5678_9ABC_DEFFL, b.policyWord(words - 1));
+        }
+    }
+
+    @Test
+    void thePolicysWordsAreItsOwnAndZeroAtFirst() throws Exception {
+        ContractStore store = new ContractStore(random(41, 2 * PAGE));
+        FrameBackend b = attach();
+        int words = b.policyWords();
+        assertTrue(words == 0 || words >= 9, words + " words");
+        for (int i = 0; i < words; i++) {
+            assertEquals(0, b.policyWord(i), "word " + i);
+        }
+        BackendFile f = map(b, store);
+        f.fill(0, ints(0, b.frames() - 1), 2, 2 * PAGE, 0);
+        b.hint(0, 5);
+        b.hint(b.frames() - 1, 6);
+        for (int i = 0; i < words; i++) {
+            b.policyWord(i, -1);
+        }
+        assertMatches(b, 0, f.fileId(), 0);
+        assertMatches(b, b.frames() - 1, f.fileId(), 1);
+        assertEquals(5, b.hint(0));
+        assertEquals(6, b.hint(b.frames() - 1));
+        assertThrows(IndexOutOfBoundsException.class, () -> b.policyWord(words));
+        assertThrows(IndexOutOfBoundsException.class, () -> b.policyWord(words, 1));
+        assertThrows(IndexOutOfBoundsException.class, () -> b.policyWord(-1));
+        assertEquals(-1, words == 0 ? -1 : b.policyWord(0));
+    }
+
     // ---- fill
 
     @Test
@@ -252,6 +301,7 @@ public abstract class BackendContract {
             assertMatches(b, frames[i], f.fileId(), i);
         }
         b.hint(7, 0xABCD);
+        leavePolicyWords(b);
         long id = f.fileId();
         die(b);
 
@@ -262,6 +312,7 @@ public abstract class BackendContract {
         assertEquals(5, found.size());
         assertEquals(new Found("CLEAN", id, 0), found.get(7));
         assertEquals(0xABCD, c.hint(7));
+        assertPolicyWords(c);
         assertTrue(c.knowsFile(id));
         assertFalse(c.knowsFile(id + 1));
         f = map(c, store);
@@ -519,6 +570,7 @@ public abstract class BackendContract {
         BackendFile f = map(b, store);
         f.fill(0, ints(0, 1), 2, 2 * PAGE, 0);
         b.hint(1, 99);
+        leavePolicyWords(b);
         long incarnation = b.incarnation();
         close(f);
         b.close();
@@ -528,6 +580,7 @@ public abstract class BackendContract {
         assertEquals(incarnation, b.incarnation());
         assertEquals(2, survivors(b).size());
         assertEquals(99, b.hint(1));
+        assertPolicyWords(b);
         f = map(b, store);
         assertEquals(Kind.SAME, f.verdict().kind(), f.verdict().detail());
         assertMatches(b, 1, f.fileId(), 1);
