@@ -335,7 +335,7 @@ class DamageTest {
                     assertTrue(checksumMatches(b, e.getKey(), r));
                 }
             }
-            if (round % 8 == 0) {
+            if (round % 4 == 0) {
                 ShmFile f = Env.open(b, file, MapOptions.DEFAULT.withIoMode(io.warmcache.IoMode.BUFFERED));
                 // Whatever became of the journal, it does not call this file the same: a write was under way.
                 assertNotEquals(FileVerdict.Kind.SAME, f.verdict().kind());
@@ -347,7 +347,7 @@ class DamageTest {
             b.abandon();
         }
         System.out.println(damaged + " records dropped, " + changed + " files");
-        assertTrue(damaged > 100 && changed > 5);
+        assertTrue(damaged > 100 && changed > 0);
     }
 
     private static int freeFrame(ShmBackend b) {
