@@ -79,7 +79,9 @@ final class BulkIo {
             long now = file.epoch.get();
             long word = TranslationWord.acquire(leaf, slot);
             if (TranslationWord.isResident(word)) {
-                CachedFile.touch(leaf, slot, word);
+                if (!missed) {
+                    CachedFile.touch(leaf, slot, word);
+                }
                 long from = ((long) TranslationWord.frame(word) << file.pageShift) + offset;
                 try {
                     MemorySegment.copy(file.cache.memory, from, target, at, length);
