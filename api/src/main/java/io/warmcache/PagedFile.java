@@ -80,6 +80,13 @@ public interface PagedFile extends AutoCloseable {
     int read(long position, MemorySegment target) throws IOException;
 
     /**
+     * As {@link #read(long, MemorySegment)}, for bytes that are not expected to be wanted again soon: when a store is
+     * checked, copied or rewritten. What was in memory is not taken for used; a page that had to be read from the store
+     * is the first to be evicted, so that such a pass leaves the working set where it is.
+     */
+    int readOnce(long position, MemorySegment target) throws IOException;
+
+    /**
      * Writes all of {@code source} at {@code position}, extending the file where needed; a gap reads as zeros. Each
      * page is changed atomically. After an exception the pages written so far stay written, as with a plain file.
      */

@@ -31,7 +31,8 @@ final class BulkIo {
         batch = Math.max(1, Math.min(BackendFile.MAX_RUN, frames.frames / 8));
     }
 
-    int read(long position, MemorySegment target) throws IOException {
+    /** @param once the pages are not expected to be wanted again: those read from the store are evicted first */
+    int read(long position, MemorySegment target, boolean once) throws IOException {
         if (position < 0) {
             throw new IllegalArgumentException("position is " + position + ": it must not be negative");
         }
@@ -54,7 +55,7 @@ final class BulkIo {
             int chunk = Math.min(length - done, file.pageSize - offset);
             try {
                 int pagesLeft = (int) (((position + length - 1) >>> file.pageShift) - page) + 1;
-                copyPage(page, offset, target, done, chunk, pagesLeft);
+                copyPage(page, offset, target, done, chunk, pagesLeft, once);
             } catch (IndexOutOfBoundsException e) {
                 if (page >= file.pages()) {
                     return done == 0 ? -1 : done; // cut off meanwhile
@@ -69,7 +70,8 @@ final class BulkIo {
         return done;
     }
 
-    private void copyPage(long page, int offset, MemorySegment target, long at, int length, int pagesLeft)
+    private void copyPage(
+            long page, int offset, MemorySegment target, long at, int length, int pagesLeft, boolean once)
             throws IOException {
         boolean missed = false;
         long deadline = 0;
@@ -79,7 +81,7 @@ final class BulkIo {
             long now = file.epoch.get();
             long word = TranslationWord.acquire(leaf, slot);
             if (TranslationWord.isResident(word)) {
-                if (!missed) {
+                if (!once) {
                     CachedFile.touch(leaf, slot, word);
                 }
                 long from = ((long) TranslationWord.frame(word) << file.pageShift) + offset;
@@ -100,7 +102,7 @@ final class BulkIo {
                 if (deadline == 0) {
                     deadline = file.deadline();
                 }
-                missed |= loadRun(leaf, page, word, pagesLeft, deadline);
+                missed |= loadRun(leaf, page, word, pagesLeft, deadline, once);
             }
         }
         try (SharedPin pin = file.pin(page)) {
@@ -112,15 +114,24 @@ final class BulkIo {
      * Loads a page that is not resident, and with it as many of the following, up to {@code count}, as can be had at
      * once.
      *
+     * @param evictFirst whether what is read from the store is to be evicted before anything else
      * @return whether the first page was read from the store
      */
-    boolean loadRun(long[] leaf, long first, long word, int count, long deadline) throws IOException {
+    boolean loadRun(long[] leaf, long first, long word, int count, long deadline, boolean evictFirst)
+            throws IOException {
         int slot = RadixIndex.slot(first);
         int most = Math.min(count, batch);
         file.backing();
         file.checkPage(first, file.pages());
         if (most == 1 || TranslationWord.state(word) != EMPTY) {
-            return file.settle(leaf, slot, first, word, deadline);
+            boolean read = file.settle(leaf, slot, first, word, deadline);
+            if (read && evictFirst) {
+                long loaded = TranslationWord.acquire(leaf, slot);
+                if (TranslationWord.isResident(loaded)) {
+                    frames.evictFirst(TranslationWord.frame(loaded));
+                }
+            }
+            return read;
         }
         long[][] leaves = new long[most][];
         long[] words = new long[most];
@@ -154,6 +165,9 @@ final class BulkIo {
             long page = first + i;
             frames.assign(run[i], file, leaves[i], page);
             file.publish(leaves[i], RadixIndex.slot(page), page, TranslationWord.of(words[i], RESIDENT, run[i]));
+            if (evictFirst) {
+                frames.evictFirst(run[i]);
+            }
         }
         return true;
     }
@@ -191,7 +205,7 @@ final class BulkIo {
             long[] leaf = file.index.leafOrCreate(page);
             long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
             if (TranslationWord.state(word) == EMPTY) {
-                loadRun(leaf, page, word, (int) Math.min(end - page, batch), file.deadline());
+                loadRun(leaf, page, word, (int) Math.min(end - page, batch), file.deadline(), false);
             }
             page++;
         }

@@ -55,7 +55,7 @@ final class Cursor implements PageCursor {
             unpin();
         }
         tries = 0;
-        if (!find(target, true)) {
+        if (!find(target)) {
             fault(target);
         } else if (++hits == HITS_BATCH) {
             addHits();
@@ -64,7 +64,7 @@ final class Cursor implements PageCursor {
     }
 
     /** R1 and R2. */
-    private boolean find(long target, boolean use) {
+    private boolean find(long target) {
         long number = target >>> RadixIndex.LEAF_BITS;
         if (number != leafNumber) {
             long[] found = file.index.leaf(target);
@@ -80,9 +80,7 @@ final class Cursor implements PageCursor {
         if (!TranslationWord.isResident(now)) {
             return false;
         }
-        if (use) {
-            CachedFile.touch(leaf, slot, now);
-        }
+        CachedFile.touch(leaf, slot, now);
         word = now;
         base = (long) TranslationWord.frame(now) << pageShift;
         return true;
@@ -93,8 +91,7 @@ final class Cursor implements PageCursor {
         do {
             file.faultStamp(target);
             leafNumber = -1;
-            // The access that brought a page in is no use of it, by which the policy would know a page worth keeping.
-        } while (!find(target, false));
+        } while (!find(target));
     }
 
     @Override
@@ -205,7 +202,7 @@ final class Cursor implements PageCursor {
             SharedPin held = file.pin(target);
             pin = held;
             base = held.base();
-        } else if (!find(target, false)) {
+        } else if (!find(target)) {
             fault(target);
         }
         page = target;

@@ -210,6 +210,16 @@ final class FrameTable {
         }
     }
 
+    /** The page that was loaded into {@code frame} need not stay; if it has left already, another page pays. */
+    void evictFirst(int frame) {
+        lock.lock();
+        try {
+            policy.evictFirst(frame);
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Gives back a frame whose record is FREE and which no word names any more. */
     void giveBack(int frame) {
         lock.lock();

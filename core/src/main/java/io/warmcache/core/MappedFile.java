@@ -140,8 +140,17 @@ final class MappedFile implements PagedFile {
 
     @Override
     public int read(long position, MemorySegment target) throws IOException {
+        return read(position, target, false);
+    }
+
+    @Override
+    public int readOnce(long position, MemorySegment target) throws IOException {
+        return read(position, target, true);
+    }
+
+    private int read(long position, MemorySegment target, boolean once) throws IOException {
         try {
-            return file().bulkIo.read(position, target);
+            return file().bulkIo.read(position, target, once);
         } catch (UncheckedIOException e) {
             throw checked(e);
         }

@@ -239,6 +239,24 @@ public final class Replacement {
     }
 
     /**
+     * The page in {@code frame} is not expected to be used again: it goes before any other, unless it is used all the
+     * same. Without effect on a frame that is free, or proposed, or could not be evicted.
+     */
+    public void evictFirst(int frame) {
+        int list = queue[frame];
+        if (list == YOUNG || list == OLD || list == MAIN) {
+            unlink(frame);
+            uses.set(frame, 0);
+            flags[frame] = 0;
+            if (head[OLD] != NIL) {
+                // as old as the page it overtakes, also for the next process
+                stamp[frame] = stamp[head[OLD]];
+            }
+            link(OLD, frame, NIL);
+        }
+    }
+
+    /**
      * The next frame to evict, taken off its queue, to be followed by {@link #evicted}, {@link #retained} or {@link
      * #removed} for it; other calls may come between. Returns -1 when every frame was proposed and retained since the
      * last eviction or the last -1.

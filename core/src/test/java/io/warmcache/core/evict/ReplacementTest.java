@@ -39,7 +39,7 @@ class ReplacementTest {
         for (int i = 0; i < 40_000; i++) {
             int frame = random.nextInt(frames);
             counts[random.nextInt(frames)] = random.nextInt(4);
-            switch (random.nextInt(8)) {
+            switch (random.nextInt(9)) {
                 case 0, 1, 2 -> {
                     if (states[frame] == State.FREE) {
                         policy.loaded(frame, Replay.hash(random.nextInt(3 * frames)));
@@ -73,6 +73,7 @@ class ReplacementTest {
                     }
                     proposed.clear();
                 }
+                case 7 -> policy.evictFirst(frame);
                 default -> policy.hint(frame);
             }
             if (i % 100 == 0 || frames < 10) {

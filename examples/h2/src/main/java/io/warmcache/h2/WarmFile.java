@@ -176,7 +176,8 @@ final class WarmFile {
     }
 
     int read(long position, MemorySegment target) throws IOException {
-        return pages().read(position, target);
+        PagedFile mapped = pages();
+        return WarmFileSystem.isReadingOnce() ? mapped.readOnce(position, target) : mapped.read(position, target);
     }
 
     void write(long position, MemorySegment source) throws IOException {

@@ -43,6 +43,8 @@ public final class WarmFileSystem implements AutoCloseable {
 
     private static final String PROPERTY = "warmcache.h2.";
 
+    private static final ScopedValue<Boolean> READING_ONCE = ScopedValue.newInstance();
+
     private static @Nullable WarmFileSystem current;
 
     static {
@@ -89,6 +91,23 @@ public final class WarmFileSystem implements AutoCloseable {
         WarmFileSystem opened = new WarmFileSystem(PageCache.open(config), options, true);
         current = opened;
         return opened;
+    }
+
+    /**
+     * Runs {@code work}, and takes what this thread reads from {@code warm:} files meanwhile for not wanted again soon,
+     * as {@link io.warmcache.PagedFile#readOnce} does. To be put around the opening of an MVStore, which after an
+     * unclean stop looks at both ends of every chunk, around its compaction, and around backups: none of them then
+     * displaces what the cache has kept.
+     *
+     * @return what {@code work} returns
+     * @throws X what {@code work} throws
+     */
+    public static <T, X extends Throwable> T readingOnce(ScopedValue.CallableOp<? extends T, X> work) throws X {
+        return ScopedValue.where(READING_ONCE, true).call(work);
+    }
+
+    static boolean isReadingOnce() {
+        return READING_ONCE.isBound();
     }
 
     /** Loads this class, and thereby registers the scheme. */

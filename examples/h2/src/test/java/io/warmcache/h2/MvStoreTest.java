@@ -240,6 +240,28 @@ final class MvStoreTest {
         }
     }
 
+    @Test
+    void aCopyReadOnceLeavesInMemoryWhatWasThere() throws IOException {
+        byte[] hot = new byte[1 << 20];
+        Files.write(file, hot);
+        Path other = Files.write(dir.resolve("other"), new byte[8 << 20]);
+        try (FileChannel channel = FileUtils.open(name, "r")) {
+            for (int i = 0; i < 3; i++) {
+                assertArrayEquals(hot, WarmChannelModelTest.readAll(channel));
+            }
+            int copied = WarmFileSystem.readingOnce(() -> {
+                try (FileChannel whole = FileUtils.open(Warm.path(other), "r")) {
+                    return WarmChannelModelTest.readAll(whole).length;
+                }
+            });
+            assertEquals(8 << 20, copied);
+            long before = warm.cache().stats().bytesRead();
+            assertArrayEquals(hot, WarmChannelModelTest.readAll(channel));
+            long again = warm.cache().stats().bytesRead() - before;
+            assertTrue(again <= hot.length / 4, again + " bytes had to be read again");
+        }
+    }
+
     private void requireSameBytes() throws IOException {
         try (FileChannel channel = FileUtils.open(name, "r")) {
             assertArrayEquals(Files.readAllBytes(file), WarmChannelModelTest.readAll(channel));
