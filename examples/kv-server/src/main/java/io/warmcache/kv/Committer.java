@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.kv;
 
+import io.warmcache.h2.WarmFileSystem;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -265,7 +266,7 @@ final class Committer {
         unreclaimedBytes = Math.min(unreclaimedBytes, MOST_RECLAIM_BYTES);
         int before = store.getUnsavedMemory();
         // chunks that hold more live bytes than the limit are passed over, until more was changed
-        if (store.compact(TARGET_FILL_PERCENT, (int) unreclaimedBytes)) {
+        if (WarmFileSystem.readingOnce(() -> store.compact(TARGET_FILL_PERCENT, (int) unreclaimedBytes))) {
             unreclaimedBytes = 0;
             movedBytes = store.getUnsavedMemory() - before;
             reclaims.incrementAndGet();

@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.kv;
 
+import io.warmcache.h2.WarmFileSystem;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,15 +42,16 @@ final class Storage implements AutoCloseable {
     Storage(String fileName, int pageBytes, int cacheMiB, Durability durability, Consumer<Throwable> onFailure)
             throws IOException {
         try {
-            store = new MVStore.Builder()
+            MVStore.Builder builder = new MVStore.Builder()
                     .fileName(fileName)
                     .autoCommitDisabled()
                     // with no buffer to fill, no writer ever finds that it has to commit
                     .autoCommitBufferSize(0)
                     .cacheSize(cacheMiB)
                     .pageSplitSize(pageBytes)
-                    .keysPerPage(KEYS_PER_PAGE)
-                    .open();
+                    .keysPerPage(KEYS_PER_PAGE);
+            // after a kill this looks at both ends of every chunk, thousands of pages that nobody wants again
+            store = WarmFileSystem.readingOnce(builder::open);
         } catch (MVStoreException | IllegalArgumentException e) {
             throw new IOException(explain(fileName, e), e);
         }

@@ -50,7 +50,7 @@ final class Client implements AutoCloseable {
     private final List<Connection> connections = new ArrayList<>();
     /** For questions about the server: never behind the load. */
     private final Connection side;
-    private final int depth;
+    private int depth;
     private final Reply reply = new Reply();
 
     /** Connects to the server on {@code port} of the loopback interface. */
@@ -66,6 +66,11 @@ final class Client implements AutoCloseable {
             close();
             throw e;
         }
+    }
+
+    /** Lets each connection have so many requests under way from now on. */
+    void depth(int requests) {
+        depth = requests;
     }
 
     int connections() {

@@ -36,6 +36,11 @@ final class Life implements AutoCloseable {
         return timeline;
     }
 
+    /** Lets each connection have so many requests under way from now on. */
+    void depth(int requests) {
+        client.depth(requests);
+    }
+
     /** Seconds since the process was started. */
     double age() {
         return (System.nanoTime() - server.startedNanos()) / 1e9;

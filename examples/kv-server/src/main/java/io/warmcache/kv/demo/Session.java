@@ -12,6 +12,8 @@ final class Session {
     /** What {@code everysec} may lose: a second, and the time that the commit under way takes. */
     private static final long EVERYSEC_WINDOW_NANOS = TimeUnit.SECONDS.toNanos(2);
     private static final int MGET_KEYS = 16;
+    /** More than later on: with large commits the store consists of fewer chunks, and a restart looks at each. */
+    private static final int LOADING_DEPTH = 128;
 
     private final DemoOptions options;
     private final Servers servers;
@@ -74,11 +76,13 @@ final class Session {
         Requests.Pass pass = requests.loading();
         long size = model.blobs().bytes();
         long start = System.nanoTime();
+        life.depth(Math.max(LOADING_DEPTH, options.depth));
         life.complete(pass, () -> progress.update(() -> {
             double share = 1 - (double) pass.left() / pass.total();
             double seconds = (System.nanoTime() - start) / 1e9;
             return String.format("loading, %.0f %%, %s/s", 100 * share, Sizes.format(share * size / seconds));
         }));
+        life.depth(options.depth);
     }
 
     /** Reads and compares every key. */
