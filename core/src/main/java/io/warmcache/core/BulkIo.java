@@ -81,7 +81,7 @@ final class BulkIo {
             long now = file.epoch.get();
             long word = TranslationWord.acquire(leaf, slot);
             if (TranslationWord.isResident(word)) {
-                if (!once) {
+                if (!missed && !once) {
                     CachedFile.touch(leaf, slot, word);
                 }
                 long from = ((long) TranslationWord.frame(word) << file.pageShift) + offset;

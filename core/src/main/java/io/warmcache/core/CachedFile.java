@@ -189,7 +189,7 @@ final class CachedFile {
             long word = TranslationWord.acquire(leaf, slot);
             if (!TranslationWord.isResident(word)) {
                 missed |= settle(leaf, slot, page, word, deadline);
-            } else if (tryPin(leaf, slot, page, word)) {
+            } else if (tryPin(leaf, slot, page, word, missed ? 0 : 1)) {
                 if (!missed) {
                     counters.hits.increment();
                 }
@@ -235,12 +235,15 @@ final class CachedFile {
         }
     }
 
-    /** Counts one more pin on a resident word; false if it changed meanwhile, or file or cache are being closed. */
-    boolean tryPin(long[] leaf, int slot, long page, long word) {
+    /**
+     * Counts one more pin on a resident word, and a use of it or none; false if it changed meanwhile, or file or cache
+     * are being closed.
+     */
+    boolean tryPin(long[] leaf, int slot, long page, long word, int use) {
         checkPins(page, word);
         long pinned = word + ONE_PIN;
         if (TranslationWord.uses(word) < TranslationWord.MAX_USE) {
-            pinned += TranslationWord.ONE_USE;
+            pinned += use * TranslationWord.ONE_USE;
         }
         if (!TranslationWord.cas(leaf, slot, word, pinned)) {
             return false;

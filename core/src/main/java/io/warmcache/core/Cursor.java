@@ -55,7 +55,7 @@ final class Cursor implements PageCursor {
             unpin();
         }
         tries = 0;
-        if (!find(target)) {
+        if (!find(target, true)) {
             fault(target);
         } else if (++hits == HITS_BATCH) {
             addHits();
@@ -64,7 +64,7 @@ final class Cursor implements PageCursor {
     }
 
     /** R1 and R2. */
-    private boolean find(long target) {
+    private boolean find(long target, boolean use) {
         long number = target >>> RadixIndex.LEAF_BITS;
         if (number != leafNumber) {
             long[] found = file.index.leaf(target);
@@ -80,7 +80,9 @@ final class Cursor implements PageCursor {
         if (!TranslationWord.isResident(now)) {
             return false;
         }
-        CachedFile.touch(leaf, slot, now);
+        if (use) {
+            CachedFile.touch(leaf, slot, now);
+        }
         word = now;
         base = (long) TranslationWord.frame(now) << pageShift;
         return true;
@@ -91,7 +93,8 @@ final class Cursor implements PageCursor {
         do {
             file.faultStamp(target);
             leafNumber = -1;
-        } while (!find(target));
+            // The access that brought a page in is no use of it, by which the policy would know a page worth keeping.
+        } while (!find(target, false));
     }
 
     @Override
@@ -202,7 +205,7 @@ final class Cursor implements PageCursor {
             SharedPin held = file.pin(target);
             pin = held;
             base = held.base();
-        } else if (!find(target)) {
+        } else if (!find(target, false)) {
             fault(target);
         }
         page = target;

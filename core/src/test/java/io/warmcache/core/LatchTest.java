@@ -43,7 +43,7 @@ class LatchTest {
         CachedFile inside = bench.inside();
         long[] leaf = inside.index.leafOrCreate(1);
         inside.open = false;
-        assertFalse(inside.tryPin(leaf, 1, 1, bench.word(1)));
+        assertFalse(inside.tryPin(leaf, 1, 1, bench.word(1), 1));
         assertEquals(0, TranslationWord.pins(bench.word(1)));
         inside.open = true;
         bench.assertSound();

@@ -155,7 +155,7 @@ class RestartedUseTest {
         HeapBackend.Segment segment = new HeapBackend.Segment(CONFIG);
         Reader first = new Reader(segment.attach(CONFIG), store);
         HeapBackend.Segment earlier = segment.copy(CONFIG);
-        for (int round = 0; round < 40; round++) {
+        for (int round = 0; round < 16; round++) {
             HeapBackend.Segment left = segment.copy(CONFIG);
             switch (round % 4) {
                 case 0 -> {
