@@ -134,7 +134,12 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
             if (mfn >= 0 && table.isKept(mfn) && happens(Kind.WRONG_KEY)) {
                 int first = domain.machine().m2p[mfn] / blocks * blocks;
                 long page = random.nextInt(8);
-                if (page != table.block[mfn] / blocks) {
+                // a premature free may have taken a frame of the page
+                boolean whole = true;
+                for (int b = 0; b < blocks; b++) {
+                    whole &= domain.p2m(first + b) >= 0;
+                }
+                if (whole && page != table.block[mfn] / blocks) {
                     for (int b = 0; b < blocks; b++) {
                         table.block[domain.p2m(first + b)] = page * blocks + b;
                     }
@@ -149,6 +154,7 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
                 for (int b = 0; b < blocks; b++) {
                     int m = domain.p2m(frame * blocks + b);
                     if (m < 0) {
+                        // what was written so far stays: a record that was never whole
                         return;
                     }
                     table.device[m] = device;
