@@ -11,6 +11,8 @@ import java.util.Objects;
  * @param name names the segment: 1 to 200 of {@code A-Z a-z 0-9 . _ -}, not starting with a dot; or, for the back ends
  *     that take one, the absolute path of a mappable file
  * @param capacity bytes of all frames together, at least 8 pages; rounded down to whole pages
+ * @param maxCapacity bytes that {@link PageCache#resize} may grow the cache to while it is open; 0 for {@code
+ *     capacity}. Costs heap for its bookkeeping (about 60 bytes a page), and no frame memory before it is used
  * @param pageSize bytes of a page, a power of two from 4,096 to 65,536
  * @param backend the name of the back end that keeps the frames; {@code "shm"} by default
  * @param checksum {@code "xxh64"} (default) or {@code "crc32c"}
@@ -26,6 +28,7 @@ import java.util.Objects;
 public record CacheConfig(
         String name,
         long capacity,
+        long maxCapacity,
         int pageSize,
         String backend,
         String checksum,
@@ -47,8 +50,13 @@ public record CacheConfig(
             throw new IllegalArgumentException(
                     "capacity is " + capacity + " bytes: it must hold at least 8 pages of " + pageSize);
         }
-        if (capacity / pageSize > 1 << 24) {
-            throw new IllegalArgumentException("capacity is " + capacity + " bytes: at most 16,777,216 pages of "
+        if (maxCapacity != 0 && maxCapacity < capacity) {
+            throw new IllegalArgumentException("maxCapacity is " + maxCapacity + " bytes: it must be 0 or at least the"
+                    + " capacity of " + capacity);
+        }
+        if (Math.max(capacity, maxCapacity) / pageSize > 1 << 24) {
+            throw new IllegalArgumentException((maxCapacity == 0 ? "capacity is " + capacity : "maxCapacity is "
+                    + maxCapacity) + " bytes: at most 16,777,216 pages of "
                     + pageSize + " fit; use a larger pageSize");
         }
         if (maxFiles < 1 || maxFiles > 1 << 20) {
@@ -68,6 +76,7 @@ public record CacheConfig(
         return new CacheConfig(
                 name,
                 capacity,
+                0,
                 4096,
                 "shm",
                 "xxh64",
@@ -85,53 +94,68 @@ public record CacheConfig(
         return (int) (capacity / pageSize);
     }
 
+    /** Frames there is room for: those of {@code maxCapacity}, or of {@code capacity} if that is 0. */
+    public int maxFrames() {
+        return (int) (Math.max(capacity, maxCapacity) / pageSize);
+    }
+
+    public CacheConfig withCapacity(long value) {
+        return new CacheConfig(name, value, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+    }
+
+    public CacheConfig withMaxCapacity(long value) {
+        return new CacheConfig(name, capacity, value, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+    }
+
     public CacheConfig withPageSize(int value) {
-        return new CacheConfig(name, capacity, value, backend, checksum, validation, ownerWait, maxUnfinishedAttaches,
-                latchTimeout, maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, value, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
     }
 
     public CacheConfig withBackend(String value) {
-        return new CacheConfig(name, capacity, pageSize, value, checksum, validation, ownerWait, maxUnfinishedAttaches,
-                latchTimeout, maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, value, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
     }
 
     public CacheConfig withChecksum(String value) {
-        return new CacheConfig(name, capacity, pageSize, backend, value, validation, ownerWait, maxUnfinishedAttaches,
-                latchTimeout, maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, value, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
     }
 
     public CacheConfig withValidation(Validation value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, value, ownerWait, maxUnfinishedAttaches,
-                latchTimeout, maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, value,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
     }
 
     public CacheConfig withOwnerWait(Duration value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, value, maxUnfinishedAttaches,
-                latchTimeout, maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                value, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
     }
 
     public CacheConfig withMaxUnfinishedAttaches(int value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait, value, latchTimeout,
-                maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, value, latchTimeout, maxFiles, debug, options);
     }
 
     public CacheConfig withLatchTimeout(Duration value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
-                maxUnfinishedAttaches, value, maxFiles, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, value, maxFiles, debug, options);
     }
 
     public CacheConfig withMaxFiles(int value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
-                maxUnfinishedAttaches, latchTimeout, value, debug, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, value, debug, options);
     }
 
     public CacheConfig withDebug(boolean value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
-                maxUnfinishedAttaches, latchTimeout, maxFiles, value, options);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, value, options);
     }
 
     public CacheConfig withOptions(Map<String, String> value) {
-        return new CacheConfig(name, capacity, pageSize, backend, checksum, validation, ownerWait,
-                maxUnfinishedAttaches, latchTimeout, maxFiles, debug, value);
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, value);
     }
 }

@@ -50,6 +50,24 @@ public interface PageCache extends AutoCloseable {
      */
     PagedFile map(BackingStore store, MapOptions options) throws IOException;
 
+    /** Bytes of the frames there are now; {@link CacheConfig#capacity()} until {@link #resize} is called. */
+    long capacity();
+
+    /**
+     * Changes the capacity while the cache is in use. Growing takes memory first. Shrinking keeps the hottest pages:
+     * the coldest are evicted, others move to frames that stay, and the memory of the rest goes back to the system.
+     * Dirty pages in the way are written first; pinned ones are waited for up to {@link CacheConfig#latchTimeout()}.
+     * One resize runs at a time, later ones wait for it. The next {@link #open} goes by its own configuration.
+     *
+     * @param capacity bytes of all frames together, at least 8 pages and at most {@link CacheConfig#maxCapacity()};
+     *     rounded down to whole pages
+     * @throws IllegalArgumentException if it is out of range; names the mend
+     * @throws CacheException if pages in the way stayed pinned, or dirty since their store fails, or the back end
+     *     cannot resize: the capacity is unchanged then
+     * @throws IOException if the memory cannot be had or given back; names the sizes. The capacity is unchanged then
+     */
+    void resize(long capacity) throws IOException;
+
     RecoveryReport recovery();
 
     CacheStats stats();

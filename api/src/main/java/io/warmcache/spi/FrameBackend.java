@@ -25,8 +25,39 @@ public interface FrameBackend extends AutoCloseable {
 
     AttachReport attachReport();
 
-    /** The number of frames. */
+    /** The number of frames that exist now, 0 to {@code frames()} - 1; changed by {@link #resize} alone. */
     int frames();
+
+    /** The number of frames that {@link #resize} may make exist while this back end is attached; constant. */
+    default int maxFrames() {
+        return frames();
+    }
+
+    /**
+     * Changes the number of frames. Growing adds frames whose records are {@code FREE}; shrinking takes away the last
+     * ones, whose records the caller has released, and gives their memory back. Memory of frames that do not exist may
+     * be read without harm, and is no page's. A death at any step leaves a segment of the old or the new number of
+     * frames. Other verbs may run at the same time.
+     *
+     * @throws UnsupportedOperationException if this back end cannot
+     * @throws IOException if memory cannot be had or given back; the number is unchanged then
+     */
+    default void resize(int frames) throws IOException {
+        throw new UnsupportedOperationException("this back end cannot change its number of frames");
+    }
+
+    /**
+     * Moves the page of a {@code CLEAN} or {@code WRITTEN} frame, bytes, record and hint, to a {@code FREE} one,
+     * without computing a checksum: bytes that do not match the record do not match the new one either. The old frame
+     * is {@code FREE} afterwards. At no instant do two records that are {@code CLEAN} or {@code WRITTEN} name the
+     * page.
+     *
+     * @return false, with nothing done, if the record of {@code from} is damaged
+     * @throws UnsupportedOperationException if this back end cannot {@link #resize}
+     */
+    default boolean move(int from, int to) {
+        throw new UnsupportedOperationException("this back end cannot move frames");
+    }
 
     /** Bytes of a frame. */
     int pageSize();
@@ -37,12 +68,15 @@ public interface FrameBackend extends AutoCloseable {
     /** The algorithm of this segment, which may differ from the configured one. */
     BlockChecksum checksum();
 
-    /** All frames, one after another: frame {@code f} starts at {@code f * pageSize()}. Valid until {@link #close}. */
+    /**
+     * All frames there is room for, one after another: frame {@code f} starts at {@code f * pageSize()}. Valid until
+     * {@link #close}.
+     */
     MemorySegment memory();
 
     /**
-     * Visits the records of frames {@code from} (inclusive) to {@code to} (exclusive) as the attach found them. May be
-     * called for disjoint ranges from several threads, before any other verb.
+     * Visits the records of existing frames {@code from} (inclusive) to {@code to} (exclusive) as the attach found
+     * them. May be called for disjoint ranges from several threads, before any other verb.
      */
     void survivors(int from, int to, SurvivorVisitor visitor);
 
@@ -99,8 +133,8 @@ public interface FrameBackend extends AutoCloseable {
 
     /**
      * How many words this back end keeps for the replacement policy beside the frames' hints. The policy has use for up
-     * to {@code frames() + frames() / 2 + 8}; of fewer the first are used. By default none: then a restart forgets
-     * which pages were evicted last, and what the policy had learned.
+     * to {@code maxFrames() + maxFrames() / 2 + 8}; of fewer the first are used. By default none: then a restart
+     * forgets which pages were evicted last, and what the policy had learned.
      */
     default int policyWords() {
         return 0;

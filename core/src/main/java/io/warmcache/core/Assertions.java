@@ -27,13 +27,16 @@ final class Assertions {
             });
         }
         int free = cache.frames.freeCount();
-        if (free + holders.size() != cache.frames.frames) {
-            problems.add(cache.frames.frames + " frames, but " + free + " free and " + holders.size() + " held");
+        if (free + holders.size() != cache.frames.capacity()) {
+            problems.add(cache.frames.capacity() + " frames, but " + free + " free and " + holders.size() + " held");
         }
         FrameRecord record = new FrameRecord();
         int dirty = 0;
         for (int frame = 0; frame < cache.frames.frames; frame++) {
             dirty += Integer.bitCount(cache.frames.dirtyBlocks[frame]);
+            if (frame >= cache.frames.capacity() && holders.containsKey(frame)) {
+                problems.add("frame " + frame + " does not exist, but is held by " + holders.get(frame));
+            }
             if (!holders.containsKey(frame)
                     && cache.backend.readRecord(frame, record)
                     && record.state != FrameState.FREE) {

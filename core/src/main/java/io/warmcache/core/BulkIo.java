@@ -22,13 +22,14 @@ final class BulkIo {
     private final CachedFile file;
     private final FrameTable frames;
 
-    /** Pages latched or loaded at once: a small cache must not be emptied by one call. */
-    private final int batch;
-
     BulkIo(CachedFile file) {
         this.file = file;
         frames = file.frames;
-        batch = Math.max(1, Math.min(BackendFile.MAX_RUN, frames.frames / 8));
+    }
+
+    /** Pages latched or loaded at once: a small cache must not be emptied by one call. */
+    private int batch() {
+        return Math.max(1, Math.min(BackendFile.MAX_RUN, frames.capacity() / 8));
     }
 
     /** @param once the pages are not expected to be wanted again: those read from the store are evicted first */
@@ -120,7 +121,7 @@ final class BulkIo {
     boolean loadRun(long[] leaf, long first, long word, int count, long deadline, boolean evictFirst)
             throws IOException {
         int slot = RadixIndex.slot(first);
-        int most = Math.min(count, batch);
+        int most = Math.min(count, batch());
         file.backing();
         file.checkPage(first, file.pages());
         if (most == 1 || TranslationWord.state(word) != EMPTY) {
@@ -205,7 +206,7 @@ final class BulkIo {
             long[] leaf = file.index.leafOrCreate(page);
             long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
             if (TranslationWord.state(word) == EMPTY) {
-                loadRun(leaf, page, word, (int) Math.min(end - page, batch), file.deadline(), false);
+                loadRun(leaf, page, word, (int) Math.min(end - page, batch()), file.deadline(), false);
             }
             page++;
         }
@@ -244,6 +245,7 @@ final class BulkIo {
     /** Returns the bytes written; 0 if the extension permit turned out to be needed. */
     private long writeBatch(long position, MemorySegment source, long from, boolean extending, long deadline)
             throws IOException {
+        int batch = batch();
         List<ExclusivePin> pins = new ArrayList<>(batch);
         long first = position >>> file.pageShift;
         long length = source.byteSize() - from;

@@ -60,6 +60,7 @@ final class Cache implements PageCache {
     final FrameTable frames;
     final Recovery recovery;
     final Maintenance maintenance;
+    final Resizing resizing;
 
     /** Every file that has frames or is mapped, by the ledger's number. */
     final Map<Long, CachedFile> files = new ConcurrentHashMap<>();
@@ -99,6 +100,7 @@ final class Cache implements PageCache {
         frames = new FrameTable(backend, counters, epoch, waiters);
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
+        resizing = new Resizing(this);
     }
 
     /** Bounded, so that it can be added to any time. */
@@ -143,6 +145,16 @@ final class Cache implements PageCache {
         return config;
     }
 
+    @Override
+    public long capacity() {
+        return (long) frames.capacity() << frames.pageShift;
+    }
+
+    @Override
+    public void resize(long capacity) throws IOException {
+        resizing.resize(capacity);
+    }
+
     /** The file of a ledger number, made if there is none. */
     CachedFile fileOf(long fileId) {
         return files.computeIfAbsent(fileId, id -> new CachedFile(this, id));
@@ -183,7 +195,7 @@ final class Cache implements PageCache {
         }
     }
 
-    private void checkOpen() {
+    void checkOpen() {
         if (closing) {
             throw new CacheClosedException("the cache is closed");
         }
@@ -471,7 +483,7 @@ final class Cache implements PageCache {
                 counters.validated.sum(),
                 counters.validationFailures.sum(),
                 counters.writeFailures.sum(),
-                frames.frames - free,
+                frames.inUse(),
                 free,
                 dirtyPages,
                 counters.dirtyBlocks.get());
@@ -613,6 +625,15 @@ final class Cache implements PageCache {
 
     /** With nothing held: closes every file, saves the hints, and gives the memory back. */
     private void finishClose() throws IOException {
+        resizing.lock.lock();
+        try {
+            giveBack();
+        } finally {
+            resizing.lock.unlock();
+        }
+    }
+
+    private void giveBack() throws IOException {
         detached = true;
         List<Throwable> failures = new ArrayList<>();
         mapLock.lock();

@@ -1,9 +1,12 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.core;
 
+import io.warmcache.DropReason;
 import io.warmcache.core.evict.Replacement;
 import io.warmcache.spi.FrameBackend;
 import java.lang.foreign.MemorySegment;
+import java.util.Arrays;
+import java.util.BitSet;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -15,7 +18,10 @@ import org.jspecify.annotations.Nullable;
  */
 final class FrameTable {
     final FrameBackend backend;
+
+    /** Frames there is room for; {@link #capacity} of them exist. */
     final int frames;
+
     final int pageSize;
     final int pageShift;
     final int blocksPerPage;
@@ -31,6 +37,14 @@ final class FrameTable {
 
     /** Frames whose hints are saved under one hold of the lock. */
     private static final int HINTS_BATCH = 1024;
+
+    private static final int FRAME_BITS = 24;
+    private static final long FRAME_MASK = (1 << FRAME_BITS) - 1;
+
+    /** Of a heat, the bits that tell more than the age. */
+    private static final int TIER_SHIFT = 32;
+
+    private static final int KEY_TIER_SHIFT = TIER_SHIFT + FRAME_BITS;
 
     /** All block bits of a page. */
     final int allBlocks;
@@ -66,12 +80,23 @@ final class FrameTable {
     private final int[] free;
     private int freeCount;
 
+    /** Frames that exist. Changed under {@link #lock}. */
+    private volatile int capacity;
+
+    /** Frames from here on are not handed out: {@link #capacity}, or less while a resize takes frames away. */
+    private int limit;
+
+    /** Frames from {@link #limit} on that hold nothing any more. */
+    private final BitSet retired = new BitSet();
+
     FrameTable(FrameBackend backend, Counters counters, WrapEpoch epoch, LatchWaiters waiters) {
         this.backend = backend;
         this.counters = counters;
         this.epoch = epoch;
         this.waiters = waiters;
-        frames = backend.frames();
+        frames = backend.maxFrames();
+        capacity = backend.frames();
+        limit = capacity;
         pageSize = backend.pageSize();
         pageShift = Integer.numberOfTrailingZeros(pageSize);
         blocksPerPage = pageSize >>> 12;
@@ -84,7 +109,7 @@ final class FrameTable {
         free = new int[frames];
         savedHints = new int[frames];
         policyWords = backend.policyWords();
-        policy = new Replacement(frames, new WordUses(), new LedgerMemory());
+        policy = new Replacement(capacity, frames, new WordUses(), new LedgerMemory());
     }
 
     MemorySegment slice(int frame) {
@@ -144,7 +169,7 @@ final class FrameTable {
     boolean hintsAreOld() {
         lock.lock();
         try {
-            return takenSinceSave > frames / 32;
+            return takenSinceSave > capacity / 32;
         } finally {
             lock.unlock();
         }
@@ -185,7 +210,7 @@ final class FrameTable {
     void fillFreeList() {
         lock.lock();
         try {
-            for (int frame = frames - 1; frame >= 0; frame--) {
+            for (int frame = capacity - 1; frame >= 0; frame--) {
                 if (leafOf[frame] == null) {
                     free[freeCount++] = frame;
                 }
@@ -199,7 +224,7 @@ final class FrameTable {
     int tryTake(long keyHash) {
         lock.lock();
         try {
-            int frame = freeCount > 0 ? free[--freeCount] : evict();
+            int frame = take();
             if (frame >= 0) {
                 takenSinceSave++;
                 policy.loaded(frame, keyHash);
@@ -226,7 +251,7 @@ final class FrameTable {
         try {
             policy.removed(frame);
             unassign(frame);
-            free[freeCount++] = frame;
+            putFree(frame);
             freed.signal();
         } finally {
             lock.unlock();
@@ -259,8 +284,27 @@ final class FrameTable {
         }
     }
 
+    /** A frame below the limit that holds nothing, by eviction if need be; -1 if none can be had now. */
+    private int take() {
+        while (true) {
+            int frame = freeCount > 0 ? free[--freeCount] : evict();
+            if (frame < limit) {
+                return frame;
+            }
+            retired.set(frame);
+        }
+    }
+
+    private void putFree(int frame) {
+        if (frame < limit) {
+            free[freeCount++] = frame;
+        } else {
+            retired.set(frame);
+        }
+    }
+
     private int evict() {
-        for (int tries = 0; tries < frames; tries++) {
+        for (int tries = 0; tries < capacity; tries++) {
             int frame = policy.candidate();
             if (frame < 0) {
                 return -1;
@@ -278,6 +322,21 @@ final class FrameTable {
 
     /** E2 to E5. Returns the file the frame belonged to, or null if it cannot be evicted now. */
     private @Nullable CachedFile evict(int frame) {
+        Owned owned = own(frame);
+        if (owned == null) {
+            return null;
+        }
+        empty(frame, owned);
+        counters.evictions.increment();
+        return owned.file;
+    }
+
+    /** A clean, unpinned page whose word was made EXCLUSIVE; {@code word} is what it was. */
+    @SuppressWarnings("ArrayRecordComponent") // the leaf itself is meant, not its contents
+    private record Owned(CachedFile file, long[] leaf, int slot, long page, long word) {}
+
+    /** E2 and E3. */
+    private @Nullable Owned own(int frame) {
         long[] leaf = leafOf[frame];
         if (leaf == null) {
             return null;
@@ -298,12 +357,212 @@ final class FrameTable {
             waiters.wake(page);
             return null;
         }
+        return new Owned(file, leaf, slot, page, word);
+    }
+
+    /** E4 and E5. */
+    private void empty(int frame, Owned owned) {
         backend.release(frame);
         unassign(frame);
-        TranslationWord.set(leaf, slot, epoch.nextVersion(TranslationWord.of(word, TranslationWord.EMPTY, 0)));
-        waiters.wake(page);
+        TranslationWord.set(
+                owned.leaf,
+                owned.slot,
+                epoch.nextVersion(TranslationWord.of(owned.word, TranslationWord.EMPTY, 0)));
+        waiters.wake(owned.page);
+    }
+
+    // ---- resize (section 9)
+    // ------------------------------------------------------------------------------------------
+
+    int capacity() {
+        return capacity;
+    }
+
+    /** Frames that hold a page, or are about to. */
+    int inUse() {
+        lock.lock();
+        try {
+            return capacity - freeCount - retired.cardinality();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Z1; with the capacity itself, takes it back. */
+    void limit(int frames) {
+        lock.lock();
+        try {
+            limit = frames;
+            int kept = 0;
+            for (int i = 0; i < freeCount; i++) {
+                if (free[i] < limit) {
+                    free[kept++] = free[i];
+                } else {
+                    retired.set(free[i]);
+                }
+            }
+            freeCount = kept;
+            for (int frame = retired.nextSetBit(0); frame >= 0 && frame < limit; frame = retired.nextSetBit(frame)) {
+                retired.clear(frame);
+                free[freeCount++] = frame;
+            }
+            freed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** Z6 and G5: the back end has this many frames now. */
+    void capacity(int frames) {
+        lock.lock();
+        try {
+            int from = Math.max(limit, capacity);
+            capacity = frames;
+            limit = frames;
+            retired.clear();
+            for (int frame = frames - 1; frame >= from; frame--) {
+                free[freeCount++] = frame;
+            }
+            policy.resize(frames);
+            freed.signalAll();
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The pages of a shrink that are not to survive, coldest first (Z2). */
+    static final class Ranking {
+        /** Frame numbers in the lower 24 bits, heat above. */
+        private final long[] victims;
+
+        private final BitSet doomed = new BitSet();
+        private int next;
+
+        private Ranking(long[] victims) {
+            this.victims = victims;
+            for (long key : victims) {
+                doomed.set((int) (key & FRAME_MASK));
+            }
+        }
+    }
+
+    /** Z2. Holds the lock for some frames at a time. */
+    Ranking rank(int target, int batch) {
+        int to = capacity;
+        long[] keys = new long[to];
+        int count = 0;
+        for (int from = 0; from < to; from += batch) {
+            lock.lock();
+            try {
+                for (int frame = from; frame < Math.min(to, from + batch); frame++) {
+                    if (leafOf[frame] != null) {
+                        keys[count++] = (policy.heat(frame) << FRAME_BITS) | frame;
+                    }
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+        Arrays.sort(keys, 0, count);
+        return new Ranking(Arrays.copyOf(keys, Math.max(0, count - target)));
+    }
+
+    /**
+     * Z3, once for each frame from the limit on. What a shrink at open takes of frames found in memory is counted as
+     * dropped.
+     *
+     * @return how many frames still hold something
+     */
+    int clearTail(Ranking ranking, boolean atOpen) {
+        int left = 0;
+        int to = capacity;
+        for (int frame = limit; frame < to; frame++) {
+            lock.lock();
+            try {
+                if (!retired.get(frame) && !clear(frame, ranking, atOpen)) {
+                    left++;
+                }
+            } finally {
+                lock.unlock();
+            }
+        }
+        return left;
+    }
+
+    private boolean clear(int frame, Ranking ranking, boolean atOpen) {
+        Owned owned = own(frame);
+        if (owned == null) {
+            return false;
+        }
+        int free = ranking.doomed.get(frame) ? -1 : freeBelow(ranking, atOpen);
+        if (free < 0) {
+            drop(frame, owned, atOpen, DropReason.CAPACITY);
+        } else if (move(frame, free, owned)) {
+            dirtyBlocks[free] = 0;
+            assign(free, owned.file, owned.leaf, owned.page);
+            survivor[free] = survivor[frame];
+            survivor[frame] = 0;
+            savedHints[free] = savedHints[frame];
+            leafOf[frame] = null;
+            fileOf[frame] = null;
+            TranslationWord.set(
+                    owned.leaf, owned.slot, epoch.nextVersion(TranslationWord.withFrame(owned.word, free)));
+            // Now that the word says how often the page was used.
+            policy.moved(frame, free);
+            waiters.wake(owned.page);
+        } else {
+            putFree(free);
+            drop(frame, owned, atOpen, DropReason.RECORD_DAMAGED);
+        }
+        retired.set(frame);
+        return true;
+    }
+
+    /** X2. A back end that fails must leave no word owned. */
+    private boolean move(int frame, int free, Owned owned) {
+        boolean done = false;
+        try {
+            boolean moved = backend.move(frame, free);
+            done = true;
+            return moved;
+        } finally {
+            if (!done) {
+                backend.release(free);
+                putFree(free);
+                drop(frame, owned, false, DropReason.CAPACITY);
+                retired.set(frame);
+            }
+        }
+    }
+
+    /** The caller says where the frame goes. */
+    private void drop(int frame, Owned owned, boolean atOpen, DropReason reason) {
+        if ((survivor[frame] & FOUND) != 0 && (atOpen || reason != DropReason.CAPACITY)) {
+            counters.drop(reason);
+        }
+        policy.removed(frame);
+        empty(frame, owned);
         counters.evictions.increment();
-        return file;
+    }
+
+    /** A frame below the limit for a page that is to survive: a free one, the next victim's, or what can be had. */
+    private int freeBelow(Ranking ranking, boolean atOpen) {
+        if (freeCount > 0) {
+            return free[--freeCount];
+        }
+        while (ranking.next < ranking.victims.length) {
+            long key = ranking.victims[ranking.next++];
+            int frame = (int) (key & FRAME_MASK);
+            if (frame >= limit || leafOf[frame] == null || policy.heat(frame) >>> TIER_SHIFT > key >>> KEY_TIER_SHIFT) {
+                continue; // used or loaded anew since it was ranked
+            }
+            Owned owned = own(frame);
+            if (owned != null) {
+                drop(frame, owned, atOpen, DropReason.CAPACITY);
+                return frame;
+            }
+        }
+        return take();
     }
 
     int survivorFlags(int frame) {
@@ -329,13 +588,27 @@ final class FrameTable {
 
     /** What keeps frames from being freed, for a message. */
     String describeUse() {
+        return describeUse(0, capacity);
+    }
+
+    private boolean isRetired(int frame) {
+        lock.lock();
+        try {
+            return retired.get(frame);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** The same of frames {@code from} to {@code to} - 1. */
+    String describeUse(int from, int to) {
         int pinned = 0;
         int dirty = 0;
         int latched = 0;
-        for (int frame = 0; frame < frames; frame++) {
+        for (int frame = from; frame < to; frame++) {
             long[] leaf = leafOf[frame];
             if (leaf == null) {
-                latched++;
+                latched += isRetired(frame) ? 0 : 1;
                 continue;
             }
             long word = TranslationWord.acquire(leaf, RadixIndex.slot(pageOf[frame]));
@@ -350,7 +623,7 @@ final class FrameTable {
                 latched++;
             }
         }
-        return "of " + frames + " frames " + pinned + " are pinned, " + dirty + " dirty, " + latched
+        return "of " + (to - from) + " frames " + pinned + " are pinned, " + dirty + " dirty, " + latched
                 + " latched or being loaded";
     }
 

@@ -54,6 +54,9 @@ final class Recovery {
 
     private boolean finished;
 
+    /** Set when frames were moved, perhaps to where {@link #scrub} had been. */
+    private volatile boolean rescan;
+
     Recovery(Cache cache) {
         this.cache = cache;
         frames = cache.frames;
@@ -72,7 +75,7 @@ final class Recovery {
                 attach.warm(),
                 attach.coldReason(),
                 attach.cleanStop(),
-                frames.frames,
+                frames.capacity(),
                 found,
                 kept,
                 counters.unvalidated.get(),
@@ -90,11 +93,12 @@ final class Recovery {
     private record Key(long fileId, long page) {}
 
     /** A2 to A5. */
-    void attach(long openedAtNanos) {
+    void attach(long openedAtNanos) throws IOException {
         Scan scan = new Scan();
-        cache.backend.survivors(0, frames.frames, scan);
+        cache.backend.survivors(0, frames.capacity(), scan);
         scan.finish();
         frames.fillFreeList();
+        cache.resizing.atOpen();
         timeToReady = Duration.ofNanos(System.nanoTime() - openedAtNanos);
     }
 
@@ -429,11 +433,15 @@ final class Recovery {
      * @return whether there is more to do
      */
     boolean scrub(int most) {
+        if (rescan) {
+            rescan = false;
+            scrubbed = 0;
+        }
         int end = Math.min(frames.frames, scrubbed + most);
         for (; scrubbed < end; scrubbed++) {
             scrubFrame(scrubbed);
         }
-        if (scrubbed < frames.frames) {
+        if (scrubbed < frames.frames || cache.resizing.moving || rescan) {
             return true;
         }
         if (!finished) {
@@ -441,6 +449,10 @@ final class Recovery {
             cache.backend.recoveryFinished();
         }
         return false;
+    }
+
+    void rescan() {
+        rescan = true;
     }
 
     private void scrubFrame(int frame) {

@@ -89,6 +89,10 @@ final class TranslationWord {
         return (word & ~STATE_MASK) | state;
     }
 
+    static long withFrame(long word, int frame) {
+        return (word & ~FRAME_MASK) | frame;
+    }
+
     static long withUses(long word, int uses) {
         return (word & ~USE_MASK) | ((long) uses << USE_SHIFT);
     }

@@ -80,7 +80,9 @@ class DeathAtEveryStepTest {
         Run(long seed, int pageSize, WritePolicy policy, double faults) throws IOException {
             random = new Random(seed);
             deathRandom = new Random(-seed);
-            config = CacheConfig.of("deaths", 10L * pageSize).withPageSize(pageSize);
+            config = CacheConfig.of("deaths", 10L * pageSize)
+                    .withPageSize(pageSize)
+                    .withMaxCapacity(16L * pageSize);
             options = MapOptions.DEFAULT.withPolicy(policy);
             segment = new HeapBackend.Segment(config);
             cache = segment.attach(config);
@@ -100,7 +102,7 @@ class DeathAtEveryStepTest {
             int pageSize = file.pageSize();
             long size = file.size();
             int at = random.nextInt(20 * pageSize);
-            switch (random.nextInt(12)) {
+            switch (random.nextInt(13)) {
                 case 0, 1, 2 -> {
                     byte[] bytes = new byte[random.nextInt(3 * pageSize)];
                     random.nextBytes(bytes);
@@ -129,6 +131,7 @@ class DeathAtEveryStepTest {
                 case 6 -> file.truncate(random.nextInt(3) == 0 ? at : random.nextLong(size + 1));
                 case 7 -> file.flush();
                 case 8 -> file.force();
+                case 9 -> cache.resize((8L + random.nextInt(9)) * pageSize);
                 default -> file.read(at, MemorySegment.ofArray(new byte[random.nextInt(4 * pageSize)]));
             }
         }

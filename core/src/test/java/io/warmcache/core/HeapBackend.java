@@ -33,7 +33,9 @@ import java.util.Map;
 final class HeapBackend implements FrameBackend {
     /** What outlives a cache. */
     static final class Segment {
-        final int frames;
+        /** Frames there is room for. */
+        final int room;
+
         final int pageSize;
         final MemorySegment memory;
         final FrameRecord[] records;
@@ -43,6 +45,9 @@ final class HeapBackend implements FrameBackend {
         final Map<Long, StoreVersion> versions = new HashMap<>();
         volatile boolean used;
         boolean clean;
+
+        /** Frames that exist. */
+        volatile int frames;
 
         /** How often a cache has given the memory back. */
         volatile int closes;
@@ -54,12 +59,13 @@ final class HeapBackend implements FrameBackend {
 
         Segment(CacheConfig config) {
             frames = config.frames();
+            room = config.maxFrames();
             pageSize = config.pageSize();
-            memory = Arena.ofAuto().allocate((long) frames * pageSize, 4096);
-            records = new FrameRecord[frames];
-            hints = new int[frames];
-            policyWords = new long[frames + frames / 2 + 8];
-            for (int i = 0; i < frames; i++) {
+            memory = Arena.ofAuto().allocate((long) room * pageSize, 4096);
+            records = new FrameRecord[room];
+            hints = new int[room];
+            policyWords = new long[room + room / 2 + 8];
+            for (int i = 0; i < room; i++) {
                 records[i] = new FrameRecord();
             }
         }
@@ -67,11 +73,12 @@ final class HeapBackend implements FrameBackend {
         /** What a death at this moment would leave behind. */
         Segment copy(CacheConfig config) {
             Segment copy = new Segment(config);
+            copy.frames = frames;
             copy.memory.copyFrom(memory);
-            for (int i = 0; i < frames; i++) {
+            for (int i = 0; i < room; i++) {
                 copyRecord(records[i], copy.records[i]);
             }
-            System.arraycopy(hints, 0, copy.hints, 0, frames);
+            System.arraycopy(hints, 0, copy.hints, 0, room);
             System.arraycopy(policyWords, 0, copy.policyWords, 0, policyWords.length);
             copy.fileIds.putAll(fileIds);
             copy.versions.putAll(versions);
@@ -90,6 +97,7 @@ final class HeapBackend implements FrameBackend {
 
                 @Override
                 public FrameBackend attach(BackendConfig asked) {
+                    frames = Math.max(frames, Math.min(room, asked.cache().frames()));
                     return new HeapBackend(Segment.this, asked.checksum());
                 }
 
@@ -135,6 +143,51 @@ final class HeapBackend implements FrameBackend {
     @Override
     public int frames() {
         return segment.frames;
+    }
+
+    @Override
+    public int maxFrames() {
+        return segment.room;
+    }
+
+    @Override
+    public void resize(int frames) {
+        for (int frame = frames; frame < segment.room; frame++) {
+            if (segment.records[frame].state != FrameState.FREE) {
+                throw new AssertionError("frame " + frame + " is " + segment.records[frame].state);
+            }
+        }
+        segment.step.run();
+        segment.frames = frames;
+        for (int frame = frames; frame < segment.room; frame++) {
+            slice(frame).fill((byte) 0);
+        }
+        segment.step.run();
+    }
+
+    @Override
+    public boolean move(int from, int to) {
+        segment.step.run();
+        FrameRecord record = new FrameRecord();
+        copyRecord(segment.records[from], record);
+        if (record.state != FrameState.CLEAN && record.state != FrameState.WRITTEN) {
+            throw new AssertionError("frame " + from + " is " + record.state + " and cannot be moved");
+        }
+        FrameState state = record.state;
+        record.state = FrameState.FILLING;
+        FrameRecord target = segment.records[to];
+        synchronized (target) {
+            if (target.state != FrameState.FREE) {
+                throw new AssertionError("frame " + to + " is " + target.state + " and cannot be moved to");
+            }
+            copyRecord(record, target);
+        }
+        segment.step.run();
+        slice(to).copyFrom(slice(from));
+        segment.hints[to] = segment.hints[from];
+        move(from, FrameState.FREE, state);
+        move(to, state, FrameState.FILLING);
+        return true;
     }
 
     @Override

@@ -116,6 +116,7 @@ public class RecoveryBenchmark {
         CacheConfig other = new CacheConfig(
                 warm.name() + "-cold",
                 warm.capacity(),
+                warm.maxCapacity(),
                 PAGE_SIZE,
                 warm.backend(),
                 warm.checksum(),

@@ -7,7 +7,8 @@ import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The header of a segment, kept in two copies of 4 KiB each, of which the first {@value #WORDS} words are used.
+ * The header of a segment, kept in two copies of 4 KiB each, of which the first {@value #WORDS} words are used. The
+ * first three words are the same in every {@link Format}.
  *
  * <pre>
  *  word  what
@@ -17,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  *  3     sequence, raised at every change
  *  4     algorithm of the block checksums
  *  5     bytes of a page
- *  6     frames
+ *  6     frames there is room for
  *  7     slots of the file table
  *  8     bytes of a ledger record
  *  9     offset of the ledger
@@ -33,6 +34,10 @@ import org.jspecify.annotations.Nullable;
  *  20    the file id to be given out next
  *  21    pid namespace of the last owner (its inode number, 0 if not known), for messages alone
  *  22    offset of the policy's words
+ *  23    frames that exist
+ *  24    the room that the segment is getting, or had before the one it has; 0 unless that is under way
+ *  25    compatible features
+ *  26    incompatible features
  * </pre>
  * A change writes copy A, then copy B. A death in between leaves at least one copy whole.
  */
@@ -41,18 +46,50 @@ final class Header {
     /** {@code "warmcach"} in ASCII. */
     static final long MAGIC = 0x68636163_6D726177L;
 
-    static final long VERSION = 2;
-
     /** More bits of a damaged magic than this are not taken for one. */
     private static final int MAGIC_DISTANCE = 16;
 
-    private static final int W_VERSION = 1;
-    private static final int W_CHECKSUM = 2;
-    private static final int W_FIRST = 3;
+    static final int W_MAGIC = 0;
+    static final int W_VERSION = 1;
+    static final int W_CHECKSUM = 2;
+    static final int W_SEQUENCE = 3;
+    static final int W_ALGORITHM = 4;
+    static final int W_PAGE_SIZE = 5;
+    static final int W_ROOM = 6;
+    static final int W_MAX_FILES = 7;
+    static final int W_RECORD_SIZE = 8;
+    static final int W_LEDGER_OFFSET = 9;
+    static final int W_FRAMES_OFFSET = 10;
+    static final int W_LENGTH = 11;
+    static final int W_INCARNATION = 12;
+    static final int W_BOOT = 13;
+    static final int W_PID = 15;
+    static final int W_START = 16;
+    static final int W_EPOCH = 17;
+    static final int W_UNFINISHED = 18;
+    static final int W_CLEAN = 19;
+    static final int W_NEXT_FILE_ID = 20;
+    static final int W_PID_NAMESPACE = 21;
+    static final int W_POLICY_OFFSET = 22;
+    static final int W_CAPACITY = 23;
+    static final int W_OTHER_ROOM = 24;
+    static final int W_COMPATIBLE = 25;
+    static final int W_INCOMPATIBLE = 26;
+
+    /** What reads and writes it; the copy read may be of an older version. */
+    final Format format;
 
     long sequence;
     long algorithm;
     Geometry geometry;
+    /** Frames that exist, of those there is room for. */
+    int capacity;
+    /** The room of the unfinished change of room; 0 if there is none. */
+    int otherRoom;
+    /** As found; what is written are those that this format keeps up. */
+    long compatible;
+
+    long incompatible;
     long incarnation;
     UUID boot;
     long pid;
@@ -63,8 +100,10 @@ final class Header {
     long nextFileId;
     long pidNamespace;
 
-    Header(Geometry geometry, long algorithm, long incarnation, UUID boot) {
+    Header(Format format, Geometry geometry, int capacity, long algorithm, long incarnation, UUID boot) {
+        this.format = format;
         this.geometry = geometry;
+        this.capacity = capacity;
         this.algorithm = algorithm;
         this.incarnation = incarnation;
         this.boot = boot;
@@ -81,31 +120,32 @@ final class Header {
     record Reading(@Nullable Header header, int whole, String problem) {}
 
     /** Reads the header from the first {@code 2 * Geometry.HEADER_SIZE} bytes of a segment, whatever they are. */
-    static Reading read(MemorySegment bytes) {
-        Header a = readCopy(bytes, 0);
-        Header b = readCopy(bytes, Geometry.HEADER_SIZE);
+    static Reading read(MemorySegment bytes, Format format) {
+        Header a = readCopy(bytes, 0, format);
+        Header b = readCopy(bytes, Geometry.HEADER_SIZE, format);
         if (a != null && b != null) {
             return new Reading(a.sequence >= b.sequence ? a : b, 2, "");
         }
         if (a != null || b != null) {
             return new Reading(a != null ? a : b, 1, "");
         }
-        return new Reading(null, 0, problem(bytes));
+        return new Reading(null, 0, problem(bytes, format));
     }
 
-    private static String problem(MemorySegment bytes) {
+    private static String problem(MemorySegment bytes, Format format) {
         if (isZero(bytes)) {
             return "the header is zeroed";
         }
         long version = 0;
         for (long copy = 0; copy <= Geometry.HEADER_SIZE; copy += Geometry.HEADER_SIZE) {
             long v = bytes.get(Layout.LONG, copy + 8 * W_VERSION);
-            if (bytes.get(Layout.LONG, copy) == MAGIC && v != 0 && v != VERSION && checksumMatches(bytes, copy, v)) {
+            boolean isHeader = bytes.get(Layout.LONG, copy) == MAGIC && v != 0 && checksumMatches(bytes, copy, v);
+            if (isHeader && !format.reads(v)) {
                 version = v;
             }
         }
         return version != 0
-                ? "the segment has format version " + version + ", this library reads " + VERSION
+                ? "the segment has format version " + version + ", this library reads " + format.range()
                 : "both copies of the header are damaged";
     }
 
@@ -136,16 +176,18 @@ final class Header {
 
     /** The geometry that a copy tells, if it is possible and its parts agree. */
     private static @Nullable Geometry geometry(long[] w) {
-        if (w[5] < 4096 || w[5] > 65536 || Long.bitCount(w[5]) != 1 || w[6] < 1 || w[6] > 1 << 24 || w[7] < 1
-                || w[7] > 1 << 20) {
+        if (w[W_PAGE_SIZE] < 4096 || w[W_PAGE_SIZE] > 65536 || Long.bitCount(w[W_PAGE_SIZE]) != 1
+                || w[W_ROOM] < 1 || w[W_ROOM] > Geometry.MAX_FRAMES
+                || w[W_MAX_FILES] < 1 || w[W_MAX_FILES] > 1 << 20) {
             return null;
         }
-        Geometry g = Geometry.of((int) w[5], (int) w[6], (int) w[7]);
-        return w[8] == g.recordSize()
-                        && w[9] == g.ledgerOffset()
-                        && w[10] == g.framesOffset()
-                        && w[11] == g.length()
-                        && w[22] == g.policyOffset()
+        Geometry g = Geometry.at(
+                (int) w[W_PAGE_SIZE], (int) w[W_ROOM], (int) w[W_MAX_FILES], w[W_FRAMES_OFFSET]);
+        return g.isPlausible()
+                        && w[W_RECORD_SIZE] == g.recordSize()
+                        && w[W_LEDGER_OFFSET] == g.ledgerOffset()
+                        && w[W_POLICY_OFFSET] == g.policyOffset()
+                        && w[W_LENGTH] == g.length()
                 ? g
                 : null;
     }
@@ -164,29 +206,36 @@ final class Header {
     }
 
     private static long checksum(MemorySegment m, long base, long version) {
-        return WordHash.of(m, base + 8 * W_FIRST, WORDS - W_FIRST, WordHash.mix(MAGIC, version));
+        return WordHash.of(m, base + 8 * W_SEQUENCE, WORDS - W_SEQUENCE, WordHash.mix(MAGIC, version));
     }
 
-    private static @Nullable Header readCopy(MemorySegment m, long base) {
+    private static @Nullable Header readCopy(MemorySegment m, long base, Format format) {
+        long version = m.get(Layout.LONG, base + 8 * W_VERSION);
         if (m.get(Layout.LONG, base) != MAGIC
-                || m.get(Layout.LONG, base + 8 * W_VERSION) != VERSION
-                || !checksumMatches(m, base, VERSION)) {
+                || !format.reads(version)
+                || !checksumMatches(m, base, version)) {
             return null;
         }
         long[] w = words(m, base);
         Geometry g = geometry(w);
-        if (g == null || w[12] == 0 || w[20] < 1) {
+        if (g == null || w[W_INCARNATION] == 0 || w[W_NEXT_FILE_ID] < 1
+                || w[W_CAPACITY] < 1 || w[W_CAPACITY] > g.frames()
+                || w[W_OTHER_ROOM] < 0 || w[W_OTHER_ROOM] > Geometry.MAX_FRAMES) {
             return null;
         }
-        Header h = new Header(g, w[4], w[12], new UUID(w[13], w[14]));
-        h.sequence = w[3];
-        h.pid = w[15];
-        h.startMillis = w[16];
-        h.epoch = w[17];
-        h.unfinished = w[18];
-        h.clean = w[19] == 1;
-        h.nextFileId = w[20];
-        h.pidNamespace = w[21];
+        Header h = new Header(
+                format, g, (int) w[W_CAPACITY], w[W_ALGORITHM], w[W_INCARNATION], new UUID(w[W_BOOT], w[W_BOOT + 1]));
+        h.sequence = w[W_SEQUENCE];
+        h.pid = w[W_PID];
+        h.startMillis = w[W_START];
+        h.epoch = w[W_EPOCH];
+        h.unfinished = w[W_UNFINISHED];
+        h.clean = w[W_CLEAN] == 1;
+        h.nextFileId = w[W_NEXT_FILE_ID];
+        h.pidNamespace = w[W_PID_NAMESPACE];
+        h.otherRoom = (int) w[W_OTHER_ROOM];
+        h.compatible = w[W_COMPATIBLE];
+        h.incompatible = w[W_INCOMPATIBLE];
         return h;
     }
 
@@ -200,39 +249,44 @@ final class Header {
     /** Publishes this header, after every store made before. */
     void write(MemorySegment m) {
         sequence++;
+        compatible &= format.compatible();
         long[] w = new long[WORDS];
-        w[0] = MAGIC;
-        w[3] = sequence;
-        w[4] = algorithm;
-        w[5] = geometry.pageSize();
-        w[6] = geometry.frames();
-        w[7] = geometry.maxFiles();
-        w[8] = geometry.recordSize();
-        w[9] = geometry.ledgerOffset();
-        w[10] = geometry.framesOffset();
-        w[11] = geometry.length();
-        w[12] = incarnation;
-        w[13] = boot.getMostSignificantBits();
-        w[14] = boot.getLeastSignificantBits();
-        w[15] = pid;
-        w[16] = startMillis;
-        w[17] = epoch;
-        w[18] = unfinished;
-        w[19] = clean ? 1 : 0;
-        w[20] = nextFileId;
-        w[21] = pidNamespace;
-        w[22] = geometry.policyOffset();
+        w[W_MAGIC] = MAGIC;
+        w[W_SEQUENCE] = sequence;
+        w[W_ALGORITHM] = algorithm;
+        w[W_PAGE_SIZE] = geometry.pageSize();
+        w[W_ROOM] = geometry.frames();
+        w[W_MAX_FILES] = geometry.maxFiles();
+        w[W_RECORD_SIZE] = geometry.recordSize();
+        w[W_LEDGER_OFFSET] = geometry.ledgerOffset();
+        w[W_FRAMES_OFFSET] = geometry.framesOffset();
+        w[W_LENGTH] = geometry.length();
+        w[W_INCARNATION] = incarnation;
+        w[W_BOOT] = boot.getMostSignificantBits();
+        w[W_BOOT + 1] = boot.getLeastSignificantBits();
+        w[W_PID] = pid;
+        w[W_START] = startMillis;
+        w[W_EPOCH] = epoch;
+        w[W_UNFINISHED] = unfinished;
+        w[W_CLEAN] = clean ? 1 : 0;
+        w[W_NEXT_FILE_ID] = nextFileId;
+        w[W_PID_NAMESPACE] = pidNamespace;
+        w[W_POLICY_OFFSET] = geometry.policyOffset();
+        w[W_CAPACITY] = capacity;
+        w[W_OTHER_ROOM] = otherRoom;
+        w[W_COMPATIBLE] = compatible;
+        w[W_INCOMPATIBLE] = incompatible;
         writeCopy(m, 0, w);
         writeCopy(m, Geometry.HEADER_SIZE, w);
     }
 
-    private static void writeCopy(MemorySegment m, long base, long[] w) {
+    private void writeCopy(MemorySegment m, long base, long[] w) {
         Layout.LONG_VAR.setRelease(m, base + 8L * W_VERSION, 0L);
         VarHandle.fullFence();
         m.set(Layout.LONG, base, w[0]);
-        MemorySegment.copy(w, W_FIRST, m, Layout.LONG, base + 8 * W_FIRST, WORDS - W_FIRST);
-        m.set(Layout.LONG, base + 8 * W_CHECKSUM, checksum(m, base, VERSION));
-        Layout.LONG_VAR.setRelease(m, base + 8L * W_VERSION, VERSION);
+        MemorySegment.copy(w, W_SEQUENCE, m, Layout.LONG, base + 8 * W_SEQUENCE, WORDS - W_SEQUENCE);
+        m.set(Layout.LONG, base + 8 * W_CHECKSUM, checksum(m, base, format.version()));
+        Layout.LONG_VAR.setRelease(m, base + 8L * W_VERSION, format.version());
         VarHandle.fullFence();
     }
 }

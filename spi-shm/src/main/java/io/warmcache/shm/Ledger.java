@@ -60,9 +60,9 @@ final class Ledger {
         }
     }
 
-    /** Makes every record free. */
-    void format() {
-        for (int frame = 0; frame < geometry.frames(); frame++) {
+    /** Makes the records from {@code from} on free. */
+    void format(int from) {
+        for (int frame = from; frame < geometry.frames(); frame++) {
             long base = geometry.record(frame);
             memory.asSlice(base, geometry.recordSize()).fill((byte) 0);
             memory.set(Layout.LONG, base, FREE);
@@ -184,6 +184,43 @@ final class Ledger {
         Layout.LONG_VAR.setRelease(memory, base + SELF_CHECK, 0L);
         VarHandle.fullFence();
         step("free.done");
+    }
+
+    /**
+     * Moves the page of a {@code CLEAN} or {@code WRITTEN} frame to a free one. The generation goes along, since the
+     * checksums depend on it and are not to be computed anew.
+     *
+     * @param frames the memory of all frames
+     * @return false, with nothing done, if the record is not whole
+     * @throws IllegalStateException if a frame is in another state
+     */
+    boolean move(int from, int to, MemorySegment frames) {
+        long source = geometry.record(from);
+        long target = geometry.record(to);
+        long state = stateWord(from);
+        if ((state != CLEAN && state != WRITTEN) || stateWord(to) != FREE) {
+            throw new IllegalStateException("frame " + from + " is " + stateOf(state) + " and frame " + to + " "
+                    + stateOf(stateWord(to)) + ": only a CLEAN or WRITTEN one can be moved, to a FREE one");
+        }
+        if (!isWhole(from)) {
+            return false;
+        }
+        step("move");
+        memory.set(Layout.LONG, target + SELF_CHECK, 0);
+        MemorySegment.copy(memory, source + PAGE, memory, target + PAGE, geometry.recordSize() - PAGE);
+        // Of no file as long as the source is valid: a death until then leaves the page in one record.
+        memory.set(Layout.LONG, target + FILE_ID, 0);
+        step("move.keyed");
+        setState(target, FILLING);
+        VarHandle.fullFence();
+        step("move.filling");
+        int pageSize = geometry.pageSize();
+        MemorySegment.copy(frames, (long) from * pageSize, frames, (long) to * pageSize, pageSize);
+        step("move.copied");
+        free(from);
+        memory.set(Layout.LONG, target + FILE_ID, memory.get(Layout.LONG, source + FILE_ID));
+        publish(to, state);
+        return true;
     }
 
     void forced(int frame) {

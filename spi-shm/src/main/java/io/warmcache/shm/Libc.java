@@ -54,6 +54,11 @@ final class Libc {
     private static final int LOCK_UN = 8;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_SHARED = 1;
+    private static final int MAP_PRIVATE = 2;
+    private static final int MAP_FIXED = 0x10;
+    private static final int MAP_ANONYMOUS = 0x20;
+    private static final int MAP_NORESERVE = 0x4000;
+    private static final int FALLOC_PUNCH_HOLE_KEEP_SIZE = 3;
     private static final int MADV_DONTDUMP = 16;
     private static final long FS_IOC_GETVERSION = 0x80087601L;
     private static final int CLOCK_REALTIME = 0;
@@ -313,9 +318,38 @@ final class Libc {
         var _ = invoke(MUNMAP, SCRATCH.get(), memory.address(), length, 0, 0, 0, 0);
     }
 
-    /** Gives {@code length} bytes storage; bytes that had some keep their content. */
-    static void allocate(int fd, long length, String what) throws ErrnoException {
-        var _ = call(FALLOCATE, "fallocate", what, fd, 0, 0, length, 0);
+    /**
+     * Replaces a part of a mapping made by {@link #map} by the same part of the file, in one step: who reads meanwhile
+     * sees the one or the other.
+     */
+    static void mapAgain(int fd, MemorySegment memory, long offset, long length, String what) throws ErrnoException {
+        Scratch s = SCRATCH.get();
+        long address = memory.address() + offset;
+        long there = invoke(MMAP, s, address, length, PROT_READ_WRITE, MAP_SHARED | MAP_FIXED, fd, offset);
+        if (there == -1) {
+            throw new ErrnoException("mmap", what, s.errno());
+        }
+        var _ = call(MADVISE, "madvise(MADV_DONTDUMP)", what, address, length, MADV_DONTDUMP, 0, 0);
+    }
+
+    /** As {@link #mapAgain}, but by zeros that take no memory and belong to no file. */
+    static void mapZeros(MemorySegment memory, long offset, long length, String what) throws ErrnoException {
+        Scratch s = SCRATCH.get();
+        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+        if (invoke(MMAP, s, memory.address() + offset, length, PROT_READ_WRITE, flags, -1, 0) == -1) {
+            throw new ErrnoException("mmap", what, s.errno());
+        }
+    }
+
+    /** Gives a range storage; bytes that had some keep their content. */
+    static void allocate(int fd, long offset, long length, String what) throws ErrnoException {
+        var _ = call(FALLOCATE, "fallocate", what, fd, 0, offset, length, 0);
+    }
+
+    /** Takes the storage of a range away: it reads as zeros, the file keeps its length. */
+    static void punch(int fd, long offset, long length, String what) throws ErrnoException {
+        var _ = call(
+                FALLOCATE, "fallocate(PUNCH_HOLE)", what, fd, FALLOC_PUNCH_HOLE_KEEP_SIZE, offset, length, 0);
     }
 
     static void truncate(int fd, long length, String what) throws ErrnoException {

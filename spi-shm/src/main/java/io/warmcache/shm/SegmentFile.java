@@ -188,7 +188,7 @@ final class SegmentFile {
     private static BusyException busy(String path, int fd, FileStat stat, long waited) {
         Header header;
         try {
-            header = readHeader(fd, path, stat.size()).header();
+            header = readHeader(fd, path, stat.size(), Format.CURRENT).header();
         } catch (IOException e) {
             header = null;
         }
@@ -197,9 +197,9 @@ final class SegmentFile {
                 + " ms: close that cache, or give this one another name");
     }
 
-    static Header.Reading readHeader(int fd, String path, long size) throws IOException {
+    static Header.Reading readHeader(int fd, String path, long size, Format format) throws IOException {
         try (Arena arena = Arena.ofConfined()) {
-            return Header.read(headerBytes(fd, path, size, arena));
+            return Header.read(headerBytes(fd, path, size, arena), format);
         }
     }
 
@@ -242,8 +242,8 @@ final class SegmentFile {
         return Libc.fstatfs(fd, path);
     }
 
-    Header.Reading readHeader() throws IOException {
-        return readHeader(fd, path, stat().size());
+    Header.Reading readHeader(Format format) throws IOException {
+        return readHeader(fd, path, stat().size(), format);
     }
 
     /**
@@ -265,49 +265,99 @@ final class SegmentFile {
         }
     }
 
-    /** Gives every byte storage, keeping what is there; false if that cannot be had. */
-    boolean fillHoles(long length) throws IOException {
-        if (stat().allocated() >= length) {
-            return true;
-        }
+    /**
+     * Gives every byte storage that is to have some, keeping what is there, and takes it from the others.
+     *
+     * @param capacity frames that exist
+     * @return false if that cannot be had
+     */
+    boolean fillHoles(Geometry geometry, int capacity, long unit) throws IOException {
+        long start = geometry.holeStart(capacity, unit);
+        long end = geometry.holeEnd(unit);
         try {
-            Libc.allocate(fd, length, path);
+            if (start < end) {
+                Libc.punch(fd, start, end - start, path);
+            }
+            // With nothing in the hole, as many bytes as there should be can only be where they should be.
+            if (stat().allocated() < geometry.backed(capacity, unit)) {
+                allocate(geometry, capacity, unit);
+            }
             return true;
         } catch (ErrnoException e) {
             return false;
         }
     }
 
+    private void allocate(Geometry geometry, int capacity, long unit) throws ErrnoException {
+        long start = geometry.holeStart(capacity, unit);
+        long end = geometry.holeEnd(unit);
+        if (start < end) {
+            Libc.allocate(fd, 0, start, path);
+            Libc.allocate(fd, end, geometry.fileLength(unit) - end, path);
+        } else {
+            Libc.allocate(fd, 0, geometry.fileLength(unit), path);
+        }
+    }
+
     /**
-     * Makes the file {@code length} bytes of zeros, all of them backed by storage, so that no later touch of the
-     * mapping can fail for the want of it. The headers go first: a death half-way leaves nothing that looks like a
-     * segment.
+     * Makes the file as long as the geometry says, of zeros, with storage for all but the hole, so that no later
+     * touch of the mapping can fail for the want of it. The headers go first: a death half-way leaves nothing that
+     * looks like a segment.
      */
-    void format(long length, FsStat fs) throws IOException {
+    void format(Geometry geometry, int capacity, long unit, FsStat fs) throws IOException {
         long size = stat().size();
+        long length = geometry.fileLength(unit);
         if (fs.type() == FsStat.HUGETLBFS) {
             // Takes no write calls, and zeroes what it allocates.
             Libc.truncate(fd, 0, path);
             Libc.truncate(fd, length, path);
             try {
-                Libc.allocate(fd, length, path);
+                allocate(geometry, capacity, unit);
             } catch (ErrnoException e) {
                 throw new IOException(
                         "there are not enough free huge pages of " + MemoryBudget.size(fs.blockSize()) + " for "
-                                + MemoryBudget.size(length) + " in " + path + ": reserve more (vm.nr_hugepages; in"
-                                + " Kubernetes a larger limit of hugepages), or configure a smaller capacity",
+                                + MemoryBudget.size(geometry.backed(capacity, unit)) + " in " + path
+                                + ": reserve more (vm.nr_hugepages; in Kubernetes a larger limit of hugepages), or"
+                                + " configure a smaller capacity",
                         e);
             }
             return;
         }
+        long start = geometry.holeStart(capacity, unit);
+        long end = geometry.holeEnd(unit);
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment zeros = arena.allocate(CHUNK, 4096);
             writeZeros(zeros, 0, Math.min(size, 2 * Geometry.HEADER_SIZE));
-            if (size > length) {
-                Libc.truncate(fd, length, path);
+            long kept = start < end ? start : length;
+            if (size > kept) {
+                Libc.truncate(fd, kept, path);
             }
-            writeZeros(zeros, 0, length);
+            writeZeros(zeros, 0, kept);
+            writeZeros(zeros, Math.max(kept, end), length);
         }
+    }
+
+    /** Gives a range storage. */
+    void allocate(long from, long to) throws IOException {
+        Libc.allocate(fd, from, to - from, path);
+    }
+
+    /** Takes storage from a range; memory mapped there reads as zeros, and takes storage again. */
+    void punch(long from, long to) throws IOException {
+        Libc.punch(fd, from, to - from, path);
+    }
+
+    /** Never below what is mapped. */
+    void setLength(long length) throws IOException {
+        Libc.truncate(fd, length, path);
+    }
+
+    void mapAgain(MemorySegment memory, long from, long to) throws IOException {
+        Libc.mapAgain(fd, memory, from, to - from, path);
+    }
+
+    void mapZeros(MemorySegment memory, long from, long to) throws IOException {
+        Libc.mapZeros(memory, from, to - from, path);
     }
 
     private void writeZeros(MemorySegment zeros, long from, long to) throws IOException {

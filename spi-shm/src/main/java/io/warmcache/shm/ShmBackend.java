@@ -50,6 +50,10 @@ final class ShmBackend implements FrameBackend {
     private final AttachReport report;
     private final Ledger ledger;
     private final @Nullable StepHook hook;
+    private final Limits limits;
+
+    /** Frames that exist; as the header says. */
+    private volatile int capacity;
 
     private final Object table = new Object();
     private final Map<StoreId, Integer> slotByStore = new HashMap<>();
@@ -73,6 +77,7 @@ final class ShmBackend implements FrameBackend {
             FailureDomain domain,
             UUID boot,
             AttachReport report,
+            Limits limits,
             @Nullable StepHook hook) {
         this.segment = segment;
         this.arena = arena;
@@ -85,12 +90,52 @@ final class ShmBackend implements FrameBackend {
         this.boot = boot;
         this.unforcedLost = !header.boot.equals(boot);
         this.report = report;
+        this.limits = limits;
+        this.capacity = header.capacity;
         this.ledger = new Ledger(memory, geometry, header.incarnation, hook);
         this.hook = hook;
     }
 
-    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
+    /**
+     * What memory the segment may take.
+     *
+     * @param budget what the process may take, or null if that is not to be looked at
+     * @param unit bytes in which the file system gives storage
+     */
+    private record Limits(@Nullable MemoryBudget budget, FsStat fs, long unit) {
+        /** Huge pages are reserved for a mapping as a whole, so there is no room that takes no memory. */
+        boolean isSparse() {
+            return fs.type() != FsStat.HUGETLBFS;
+        }
+
+        void requireWithin(SegmentFile segment, Geometry geometry, int capacity) throws IOException {
+            if (budget != null) {
+                // For a warm segment too: heap that no longer fits beside it ends in a loop of kills and restarts.
+                budget.requireWithinLimits(
+                        segment.path(),
+                        geometry.backed(capacity, unit),
+                        segment.stat().allocated(),
+                        fs.type() == FsStat.HUGETLBFS);
+            }
+        }
+
+        void requireSpace(SegmentFile segment, Geometry geometry, int capacity) throws IOException {
+            MemoryBudget.requireSpace(
+                    segment.path(),
+                    segment.fileSystem(),
+                    geometry.backed(capacity, unit),
+                    segment.stat().allocated());
+        }
+    }
+
     static ShmBackend attach(BackendConfig config, MemoryBudget budget, @Nullable StepHook hook) throws IOException {
+        return attach(config, budget, Format.CURRENT, hook);
+    }
+
+    /** As a library of another format would attach, for tests. */
+    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
+    static ShmBackend attach(
+            BackendConfig config, MemoryBudget budget, Format format, @Nullable StepHook hook) throws IOException {
         CacheConfig cache = config.cache();
         FailureDomain domain = domain(cache);
         boolean checkLimits = checkLimits(cache);
@@ -103,38 +148,37 @@ final class ShmBackend implements FrameBackend {
         boolean done = false;
         try {
             FsStat fs = segment.fileSystem();
-            Geometry wanted = Geometry.of(cache);
             long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : 4096;
-            Header.Reading reading = segment.readHeader();
-            String coldReason = coldReason(segment, reading, config, wanted, unit, domain, boot);
+            Limits limits = new Limits(checkLimits ? budget : null, fs, unit);
+            int capacity = cache.frames();
+            Geometry wanted =
+                    Geometry.of(cache.pageSize(), limits.isSparse() ? cache.maxFrames() : capacity, cache.maxFiles());
+            Header.Reading reading = segment.readHeader(format);
+            String coldReason = coldReason(segment, reading, config, wanted, limits, domain, boot, format);
             Header header = reading.header();
-            long length = wanted.fileLength(unit);
-            long allocated = segment.stat().allocated();
-            if (checkLimits) {
-                // For a warm segment too: heap that no longer fits beside it ends in a loop of kills and restarts.
-                budget.requireWithinLimits(segment.path(), length, allocated, fs.type() == FsStat.HUGETLBFS);
-            }
             if (coldReason.isEmpty() && header != null) {
-                MemorySegment memory = segment.map(length, arena);
-                ShmBackend backend =
-                        attachWarm(segment, arena, memory, header, reading.whole(), config, domain, boot, hook);
+                ShmBackend backend = attachWarm(
+                        segment, arena, header, wanted, reading.whole(), config, domain, boot, limits, hook);
                 done = true;
                 return backend;
             }
+            limits.requireWithin(segment, wanted, capacity);
             if (!segment.isNew()) {
                 segment.requireOverwritable();
             }
-            MemoryBudget.requireSpace(segment.path(), fs, length, allocated);
-            segment.format(length, fs);
-            MemorySegment memory = segment.map(length, arena);
-            Header fresh = new Header(wanted, config.checksum().algorithmId(), randomIncarnation(), boot);
-            new Ledger(memory, wanted, fresh.incarnation, null).format();
+            limits.requireSpace(segment, wanted, capacity);
+            segment.format(wanted, capacity, unit, fs);
+            MemorySegment memory = map(segment, wanted, capacity, unit, arena);
+            Header fresh =
+                    new Header(format, wanted, capacity, config.checksum().algorithmId(), randomIncarnation(), boot);
+            new Ledger(memory, wanted, fresh.incarnation, null).format(0);
+            fresh.compatible = format.compatible();
             fresh.unfinished = 1;
             publish(fresh, memory);
             AttachReport report =
                     new AttachReport(false, coldReason, false, segment.waitedNanos(), unfinished(header));
-            ShmBackend backend =
-                    new ShmBackend(segment, arena, memory, fresh, config.checksum(), domain, boot, report, hook);
+            ShmBackend backend = new ShmBackend(
+                    segment, arena, memory, fresh, config.checksum(), domain, boot, report, limits, hook);
             done = true;
             return backend;
         } finally {
@@ -151,28 +195,140 @@ final class ShmBackend implements FrameBackend {
         }
     }
 
+    /** Maps the whole file, and zeros in place of the frames that do not exist. */
+    private static MemorySegment map(
+            SegmentFile segment, Geometry geometry, int capacity, long unit, Arena arena) throws IOException {
+        MemorySegment memory = segment.map(geometry.fileLength(unit), arena);
+        long from = geometry.holeStart(capacity, unit);
+        long to = geometry.holeEnd(unit);
+        if (from < to) {
+            segment.mapZeros(memory, from, to);
+        }
+        return memory;
+    }
+
     private static ShmBackend attachWarm(
             SegmentFile segment,
             Arena arena,
-            MemorySegment memory,
             Header header,
+            Geometry wanted,
             int wholeCopies,
             BackendConfig config,
             FailureDomain domain,
             UUID boot,
-            @Nullable StepHook hook) {
+            Limits limits,
+            @Nullable StepHook hook)
+            throws IOException {
         BlockChecksum checksum = algorithm(config, header.algorithm);
         if (checksum == null) {
             throw new IllegalStateException("the algorithm was known when the header was judged");
         }
+        Geometry room = header.geometry.withRoom(header.geometry.roomFor(wanted.frames(), header.capacity));
+        if (!room.isApartFrom(header.geometry)) {
+            room = header.geometry;
+        }
+        int asked = Math.min(config.cache().frames(), room.frames());
+        limits.requireWithin(segment, room, asked);
+        // Fewer frames than there are is for the cache to see to: it knows which pages to keep.
+        int capacity = Math.max(header.capacity, asked);
+        limits.requireSpace(segment, room, capacity);
+        if (room.frames() != header.geometry.frames()) {
+            changeRoom(segment, header, room, limits.unit, hook);
+        }
+        if (capacity > header.capacity) {
+            allocateFrames(segment, room, header.capacity, capacity, limits);
+            step(hook, "grow.allocated");
+        }
+        MemorySegment memory = map(segment, room, capacity, limits.unit, arena);
+        if (capacity > header.capacity) {
+            new Ledger(memory, room, header.incarnation, null).format(header.capacity);
+            header.capacity = capacity;
+        }
+        header.otherRoom = 0;
+        startFeatures(header, memory);
         AttachReport report = new AttachReport(
                 true, "", header.clean && wholeCopies == 2, segment.waitedNanos(), unfinished(header));
         header.unfinished++;
         header.clean = false;
         publish(header, memory);
-        ShmBackend backend = new ShmBackend(segment, arena, memory, header, checksum, domain, boot, report, hook);
+        step(hook, "attach.published");
+        ShmBackend backend =
+                new ShmBackend(segment, arena, memory, header, checksum, domain, boot, report, limits, hook);
         backend.loadTable();
         return backend;
+    }
+
+    /** What an owner who did not know a feature has left of it is not used. */
+    private static void startFeatures(Header header, MemorySegment memory) {
+        long fresh = header.format.compatible() & ~header.compatible;
+        if ((fresh & Format.POLICY_WORDS) != 0) {
+            Geometry g = header.geometry;
+            memory.asSlice(g.policyOffset(), 8L * g.policyWords()).fill((byte) 0);
+        }
+        header.compatible |= fresh;
+    }
+
+    private static void step(@Nullable StepHook hook, String name) {
+        if (hook != null) {
+            hook.at(name);
+        }
+    }
+
+    /** Storage for frames {@code from} to {@code to} - 1. */
+    private static void allocateFrames(SegmentFile segment, Geometry geometry, int from, int to, Limits limits)
+            throws IOException {
+        long start = geometry.holeStart(from, limits.unit);
+        long end = Math.min(geometry.holeStart(to, limits.unit), geometry.holeEnd(limits.unit));
+        if (start < end) {
+            try {
+                segment.allocate(start, end);
+            } catch (ErrnoException e) {
+                throw new IOException(
+                        "no memory for " + MemoryBudget.size(end - start) + " more in " + segment.path()
+                                + ": free some, or configure a smaller capacity",
+                        e);
+            }
+        }
+    }
+
+    /** L1 to L5 of {@code docs/internals.md}, section 9. The segment is owned and mapped by nobody. */
+    private static void changeRoom(
+            SegmentFile segment, Header header, Geometry next, long unit, @Nullable StepHook hook)
+            throws IOException {
+        Geometry old = header.geometry;
+        boolean grows = next.length() > old.length();
+        try (Arena arena = Arena.ofConfined()) {
+            // Behind the end of the file nothing is touched before it is lengthened.
+            MemorySegment memory = segment.map(Math.max(old.fileLength(unit), next.fileLength(unit)), arena);
+            step(hook, "room");
+            header.otherRoom = next.frames();
+            header.write(memory);
+            step(hook, "room.intended");
+            if (grows) {
+                segment.setLength(next.fileLength(unit));
+                step(hook, "room.longer");
+            }
+            segment.allocate(next.ledgerOffset(), next.length());
+            step(hook, "room.allocated");
+            long records = (long) header.capacity * old.recordSize();
+            MemorySegment.copy(memory, old.ledgerOffset(), memory, next.ledgerOffset(), records);
+            new Ledger(memory, next, header.incarnation, null).format(header.capacity);
+            // What was learned is good for any room; where a ghost is depends on the room.
+            memory.set(Layout.LONG, next.policyWord(0), memory.get(Layout.LONG, old.policyWord(0)));
+            step(hook, "room.copied");
+            header.geometry = next;
+            header.otherRoom = old.frames();
+            header.write(memory);
+            step(hook, "room.switched");
+            if (grows) {
+                segment.punch(next.holeStart(header.capacity, unit), next.holeEnd(unit));
+                step(hook, "room.punched");
+            }
+        }
+        if (!grows) {
+            segment.setLength(next.fileLength(unit));
+            step(hook, "room.cut");
+        }
     }
 
     private static void publish(Header header, MemorySegment memory) {
@@ -235,9 +391,10 @@ final class ShmBackend implements FrameBackend {
             Header.Reading reading,
             BackendConfig config,
             Geometry wanted,
-            long unit,
+            Limits limits,
             FailureDomain domain,
-            UUID boot)
+            UUID boot,
+            Format format)
             throws IOException {
         FileStat stat = segment.stat();
         if (stat.size() == 0) {
@@ -247,16 +404,24 @@ final class ShmBackend implements FrameBackend {
         if (header == null) {
             return reading.problem();
         }
+        long unknown = header.incompatible & ~format.incompatible();
+        if (unknown != 0) {
+            return "the segment uses features 0x" + Long.toHexString(unknown) + " that this library does not know";
+        }
         Geometry g = header.geometry;
-        if (stat.size() != g.fileLength(unit)) {
-            return "the segment was " + (stat.size() < g.fileLength(unit) ? "truncated" : "grown") + ": it has "
-                    + stat.size() + " bytes, its header says " + g.fileLength(unit);
+        long length = g.fileLength(limits.unit);
+        long otherLength = header.otherRoom == 0 ? length : g.withRoom(header.otherRoom).fileLength(limits.unit);
+        // A death amid a change of room leaves the longer of both lengths.
+        if (stat.size() != length && stat.size() != Math.max(length, otherLength)) {
+            return "the segment was " + (stat.size() < length ? "truncated" : "grown") + ": it has "
+                    + stat.size() + " bytes, its header says " + length;
         }
         if (g.pageSize() != wanted.pageSize()) {
             return "the segment has pages of " + g.pageSize() + " bytes, the configuration says " + wanted.pageSize();
         }
-        if (g.frames() != wanted.frames()) {
-            return "the segment has " + g.frames() + " frames, the configured capacity has " + wanted.frames();
+        if (g.frames() != wanted.frames() && !limits.isSparse()) {
+            return "the segment has " + g.frames() + " frames, the configured capacity has " + wanted.frames()
+                    + ", and huge pages cannot be resized";
         }
         if (g.maxFiles() != wanted.maxFiles()) {
             return "the segment knows up to " + g.maxFiles() + " files, the configuration says " + wanted.maxFiles();
@@ -272,7 +437,10 @@ final class ShmBackend implements FrameBackend {
         if (most > 0 && header.unfinished >= most) {
             return "the last " + header.unfinished + " attaches died before their recovery ended";
         }
-        if (!segment.fillHoles(g.fileLength(unit))) {
+        if (stat.size() > length) {
+            segment.setLength(length);
+        }
+        if (!segment.fillHoles(g, header.capacity, limits.unit)) {
             return "the segment had holes, and no memory could be had for them";
         }
         return "";
@@ -325,7 +493,102 @@ final class ShmBackend implements FrameBackend {
 
     @Override
     public int frames() {
+        return capacity;
+    }
+
+    @Override
+    public int maxFrames() {
         return geometry.frames();
+    }
+
+    @Override
+    public boolean move(int from, int to) {
+        return ledger.move(from, to, frames);
+    }
+
+    @Override
+    public void resize(int count) throws IOException {
+        if (count < 1 || count > geometry.frames()) {
+            throw new IllegalArgumentException(
+                    "the segment has room for 1 to " + geometry.frames() + " frames, not for " + count);
+        }
+        synchronized (table) {
+            requireOpen();
+            if (count != capacity && !limits.isSparse()) {
+                throw new IOException(segment.path() + " lies in huge pages, which cannot be resized: close the cache,"
+                        + " and open it with another capacity");
+            }
+            if (count < capacity) {
+                shrink(count);
+            } else if (count > capacity) {
+                grow(count);
+            }
+        }
+    }
+
+    private long holeStart(int count) {
+        return Math.min(geometry.holeStart(count, limits.unit), geometry.holeEnd(limits.unit));
+    }
+
+    /** S1 to S3. */
+    private void shrink(int count) throws IOException {
+        int before = capacity;
+        for (int frame = count; frame < before; frame++) {
+            long state = ledger.stateWord(frame);
+            if (state != Ledger.FREE) {
+                throw new IllegalStateException("frame " + frame + " is " + Ledger.stateOf(state) + ", not FREE");
+            }
+        }
+        long from = holeStart(count);
+        long to = holeStart(before);
+        step(hook, "shrink");
+        segment.mapZeros(memory, from, to);
+        step(hook, "shrink.zeros");
+        setCapacity(count);
+        step(hook, "shrink.header");
+        boolean punched = false;
+        try {
+            segment.punch(from, to);
+            punched = true;
+        } finally {
+            if (!punched) {
+                segment.mapAgain(memory, from, to);
+                setCapacity(before);
+            }
+        }
+        step(hook, "shrink.punched");
+    }
+
+    /** G1 to G4. */
+    private void grow(int count) throws IOException {
+        int before = capacity;
+        limits.requireWithin(segment, geometry, count);
+        limits.requireSpace(segment, geometry, count);
+        long from = holeStart(before);
+        long to = holeStart(count);
+        step(hook, "grow");
+        allocateFrames(segment, geometry, before, count, limits);
+        step(hook, "grow.allocated");
+        boolean mapped = false;
+        try {
+            segment.mapAgain(memory, from, to);
+            mapped = true;
+        } finally {
+            if (!mapped) {
+                segment.punch(from, to);
+            }
+        }
+        step(hook, "grow.mapped");
+        ledger.format(before);
+        step(hook, "grow.free");
+        setCapacity(count);
+        step(hook, "grow.header");
+    }
+
+    private void setCapacity(int count) {
+        header.capacity = count;
+        header.write(memory);
+        capacity = count;
     }
 
     @Override

@@ -60,7 +60,7 @@ public final class ShmInspector {
         String path = SegmentFile.path(config);
         int fd = Libc.open(path, Libc.O_RDONLY | Libc.O_NOFOLLOW, 0);
         try {
-            Header.Reading reading = SegmentFile.readHeader(fd, path, Libc.fstat(fd, path).size());
+            Header.Reading reading = SegmentFile.readHeader(fd, path, Libc.fstat(fd, path).size(), Format.CURRENT);
             Header header = reading.header();
             if (header == null) {
                 throw new IOException(path + " cannot be inspected: " + reading.problem());
@@ -78,8 +78,8 @@ public final class ShmInspector {
         int batch = Math.max(1, (1 << 20) / g.recordSize());
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment records = arena.allocate((long) batch * g.recordSize(), 64);
-            for (int from = 0; from < g.frames(); from += batch) {
-                int n = Math.min(batch, g.frames() - from);
+            for (int from = 0; from < header.capacity; from += batch) {
+                int n = Math.min(batch, header.capacity - from);
                 MemorySegment part = records.asSlice(0, (long) n * g.recordSize());
                 part.fill((byte) 0);
                 readFully(fd, path, part, g.record(from));
@@ -99,7 +99,7 @@ public final class ShmInspector {
         return new Contents(
                 path,
                 g.pageSize(),
-                g.frames(),
+                header.capacity,
                 header.incarnation,
                 header.clean,
                 header.pid,

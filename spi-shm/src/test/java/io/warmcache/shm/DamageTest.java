@@ -97,7 +97,7 @@ class DamageTest {
     @Test
     void aTruncatedOrGrownSegmentIsCold() throws Exception {
         Geometry g = Geometry.of(config());
-        assertEquals(good.length, g.length());
+        assertEquals(good.length, g.fileLength(4096));
         int inLedger = (int) g.ledgerOffset() + 70;
         int inFrames = (int) g.framesOffset() + 1;
         for (int length : new int[] {1, 100, 4095, 4096, 8191, 8192, 9000, inLedger, inFrames, good.length - 1}) {
@@ -128,10 +128,10 @@ class DamageTest {
     void aPunchedSegmentKeepsWhatIsWhole() throws Exception {
         write(good);
         Geometry g = Geometry.of(config());
-        try (RandomAccessFile f = new RandomAccessFile(env.segment().toFile(), "rw")) {
-            f.setLength(g.framesOffset() + 2 * PAGE);
-            f.setLength(good.length);
-        }
+        String segment = env.segment().toString();
+        int fd = Libc.open(segment, Libc.O_RDWR, 0);
+        Libc.punch(fd, g.framesOffset() + 2 * PAGE, (FRAMES - 2) * PAGE, segment);
+        Libc.close(fd);
         ShmBackend b = env.attach(config());
         assertTrue(b.attachReport().warm());
         assertEquals(found, Env.survivors(b));
@@ -170,9 +170,9 @@ class DamageTest {
         b.close();
         write(good);
         b = env.attach(CacheConfig.of(env.segment().toString(), 12 * PAGE).withMaxFiles(3));
-        assertEquals("the segment has 10 frames, the configured capacity has 12", b.attachReport().coldReason());
+        assertTrue(b.attachReport().warm(), "another capacity is no other geometry");
         assertEquals(12, b.frames());
-        b.memory().fill((byte) 9);
+        assertEquals(found, Env.survivors(b));
         b.close();
         write(good);
         b = env.attach(config().withMaxFiles(4));
@@ -228,7 +228,7 @@ class DamageTest {
                         java.nio.file.StandardOpenOption.READ,
                         java.nio.file.StandardOpenOption.WRITE)) {
             var m = channel.map(java.nio.channels.FileChannel.MapMode.READ_WRITE, 0, 8192, arena);
-            Header h = Header.read(m).header();
+            Header h = Header.read(m, Format.CURRENT).header();
             h.boot = boot;
             h.write(m);
         }
@@ -285,7 +285,7 @@ class DamageTest {
                 f.write(words);
             }
         }
-        assertEquals("the segment has format version 99, this library reads " + Header.VERSION, coldReason());
+        assertEquals("the segment has format version 99, this library reads " + Format.VERSION, coldReason());
     }
 
     @Test

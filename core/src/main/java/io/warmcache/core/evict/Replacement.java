@@ -126,7 +126,9 @@ public final class Replacement {
     private static final int HINT_USES_SHIFT = 28;
     private static final int HINT_TIME_MASK = (1 << HINT_USES_SHIFT) - 1;
 
-    private final int frames;
+    /** Frames that pages may be loaded into; frame numbers go up to what the arrays hold. */
+    private int frames;
+
     private final UseCounts uses;
     private final Memory memory;
 
@@ -155,10 +157,10 @@ public final class Replacement {
     /** Insertions into queues; wraps, and is compared by unsigned differences only. */
     private int now;
 
-    private final int maxHandSteps;
-    private final int minProbation;
-    private final int ghostProbation;
-    private final int maxProbation;
+    private int maxHandSteps;
+    private int minProbation;
+    private int ghostProbation;
+    private int maxProbation;
 
     /** Used frames that main's hand may pass for one fault or candidate. */
     private double handSteps;
@@ -186,7 +188,7 @@ public final class Replacement {
      * @throws IllegalArgumentException if {@code frames} is not positive
      */
     public Replacement(int frames, UseCounts uses) {
-        this(frames, uses, Memory.NONE);
+        this(frames, frames, uses, Memory.NONE);
     }
 
     /**
@@ -195,27 +197,42 @@ public final class Replacement {
      * @throws IllegalArgumentException if {@code frames} is not positive
      */
     public Replacement(int frames, UseCounts uses, Memory memory) {
-        if (frames <= 0) {
-            throw new IllegalArgumentException("a cache has at least one frame, not " + frames);
+        this(frames, frames, uses, memory);
+    }
+
+    /**
+     * As {@link #Replacement(int, UseCounts, Memory)}, and {@link #resize} may make it up to {@code maxFrames}.
+     *
+     * @throws IllegalArgumentException if {@code frames} is not positive or greater than {@code maxFrames}
+     */
+    public Replacement(int frames, int maxFrames, UseCounts uses, Memory memory) {
+        if (frames <= 0 || frames > maxFrames) {
+            throw new IllegalArgumentException(
+                    "a cache has at least one frame and at most " + maxFrames + ", not " + frames);
         }
         this.frames = frames;
         this.uses = uses;
         this.memory = memory;
-        next = new int[frames];
-        previous = new int[frames];
-        stamp = new int[frames];
-        queue = new byte[frames];
-        flags = new byte[frames];
+        next = new int[maxFrames];
+        previous = new int[maxFrames];
+        stamp = new int[maxFrames];
+        queue = new byte[maxFrames];
+        flags = new byte[maxFrames];
         Arrays.fill(head, NIL);
         Arrays.fill(tail, NIL);
-        ghosts = new Ghosts((int) Math.min(Integer.MAX_VALUE - 64L, frames + frames / 2L));
-        maxHandSteps = Math.clamp(frames / HAND_SHARE, MIN_HAND_STEPS, MAX_HAND_STEPS);
+        ghosts = new Ghosts((int) Math.min(Integer.MAX_VALUE - 64L, maxFrames + maxFrames / 2L));
+        bounds();
         handSteps = maxHandSteps;
+        learn(2 * minProbation);
+        mainShare = frames - probation;
+    }
+
+    /** What follows from the number of frames. */
+    private void bounds() {
+        maxHandSteps = Math.clamp(frames / HAND_SHARE, MIN_HAND_STEPS, MAX_HAND_STEPS);
         minProbation = Math.max(1, (int) (frames * MIN_PROBATION));
         ghostProbation = Math.max(1, (int) (frames * GHOST_PROBATION));
         maxProbation = Math.max(1, (int) (frames * MAX_PROBATION));
-        learn(2 * minProbation);
-        mainShare = frames - probation;
     }
 
     /** The page of {@code keyHash} was faulted into {@code frame}, which was free. */
@@ -346,6 +363,61 @@ public final class Replacement {
         link(PARKED, frame, tail[PARKED]);
     }
 
+    /**
+     * How much the page in {@code frame} would be missed, 0 to 2^35 - 1; to be compared with that of other frames at
+     * the same moment. Pages used in main are the hottest, then the others of main and those used in probation, by
+     * their last known use, then young ones. A young page's uses may be a scan's: they count for no more than recency.
+     */
+    public long heat(int frame) {
+        int list = queue[frame];
+        if (list == PARKED || list == CANDIDATE) {
+            list = isFromMain(frame) ? MAIN : OLD;
+        }
+        int count = uses.get(frame) & 3;
+        long tier = switch (list) {
+            case MAIN -> 2 + count;
+            case OLD -> count > 0 ? 2 : 0;
+            case YOUNG -> count > 0 ? 2 : 1;
+            default -> 0;
+        };
+        return (tier << 32) | (0xFFFF_FFFFL - Integer.toUnsignedLong(now - stamp[frame]));
+    }
+
+    /** The page in {@code from} was moved to {@code to}, which was free, and takes its place in all respects. */
+    public void moved(int from, int to) {
+        removed(to);
+        int list = queue[from];
+        stamp[to] = stamp[from];
+        flags[to] = flags[from];
+        if (list == CANDIDATE) {
+            queue[to] = CANDIDATE;
+            queue[from] = NONE;
+        } else if (list != NONE) {
+            link(list, to, from);
+            unlink(from);
+        }
+    }
+
+    /**
+     * Pages will be loaded into frames 0 to {@code count} - 1 from now on; those that are no more must be free.
+     *
+     * @throws IllegalArgumentException if {@code count} is out of range
+     */
+    public void resize(int count) {
+        if (count <= 0 || count > queue.length) {
+            throw new IllegalArgumentException(
+                    "a cache has at least one frame and at most " + queue.length + ", not " + count);
+        }
+        filling |= count > frames;
+        frames = count;
+        bounds();
+        handSteps = Math.clamp(handSteps, MIN_HAND_STEPS, maxHandSteps);
+        learn(halfProbation);
+        mainShare = Math.max(0, (filling ? frames : size[YOUNG] + size[OLD] + size[MAIN]) - probation);
+        ageYoung();
+        tellLearned();
+    }
+
     /** What the next process should know of {@code frame}: queue, use count, time of last use. */
     public int hint(int frame) {
         int list = queue[frame];
@@ -395,7 +467,6 @@ public final class Replacement {
     public int words() {
         return 1 + ghosts.slots();
     }
-
 
     /** What the next process should know that belongs to no frame. */
     public long word(int index) {
@@ -487,7 +558,7 @@ public final class Replacement {
             for (int frame = head[list]; frame != NIL; frame = next[frame]) {
                 require(queue[frame] == list, "frame in another queue than it says", frame);
                 require(previous[frame] == before, "frame with a wrong link back", frame);
-                require(++count <= frames, "queue in a circle", list);
+                require(++count <= queue.length, "queue in a circle", list);
                 before = frame;
             }
             require(tail[list] == before, "queue with a wrong tail", list);
@@ -497,7 +568,7 @@ public final class Replacement {
         for (byte list : queue) {
             linked += list == NONE || list == CANDIDATE ? 1 : 0;
         }
-        require(linked == frames, "frames accounted for", linked);
+        require(linked == queue.length, "frames accounted for", linked);
         require(size[YOUNG] <= Math.max(1, probation / 2), "young frames", size[YOUNG]);
     }
 
