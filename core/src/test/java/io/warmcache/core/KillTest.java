@@ -31,9 +31,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * {@code kill -9} of a process that writes, at random moments, and a restart at once: every page then read equals the
- * store's bytes, and is a write that was begun and is no older than the last one acknowledged. {@code
- * -Dwarmcache.kills=N} kills more often.
+ * {@code kill -9} of a process that writes (and resizes its cache) at random moments, and a restart at once: every
+ * page then read equals the store's bytes, and is a write that was begun and is no older than the last one
+ * acknowledged. {@code -Dwarmcache.kills=N} kills more often.
  */
 class KillTest {
     private static final int KILLS = Integer.getInteger("warmcache.kills", 3);
@@ -44,12 +44,12 @@ class KillTest {
     @ParameterizedTest
     @Timeout(600)
     @CsvSource({
-        "21, 4096, WRITE_THROUGH, DIRECT",
-        "22, 16384, WRITE_THROUGH, BUFFERED",
-        "23, 4096, WRITE_BACK, AUTO",
+        "21, 4096, WRITE_THROUGH, DIRECT, false",
+        "22, 16384, WRITE_THROUGH, BUFFERED, true",
+        "23, 4096, WRITE_BACK, AUTO, true",
     })
-    void whatIsReadAfterAKillIsWhatTheStoreHolds(long seed, int pageSize, WritePolicy policy, IoMode mode)
-            throws Exception {
+    void whatIsReadAfterAKillIsWhatTheStoreHolds(
+            long seed, int pageSize, WritePolicy policy, IoMode mode, boolean resize) throws Exception {
         System.out.println("seed " + seed);
         String name = "kill-test-" + ProcessHandle.current().pid() + "-" + seed;
         CacheConfig config = KillVictim.config(name, pageSize);
@@ -60,7 +60,7 @@ class KillTest {
         int kept = 0;
         try {
             for (int kill = 0; kill < KILLS; kill++) {
-                Process victim = start(name, data, account, pageSize, policy, mode, seed * 1000 + kill);
+                Process victim = start(name, data, account, pageSize, policy, mode, seed * 1000 + kill, resize);
                 try (BufferedReader out = victim.inputReader()) {
                     String line = out.readLine();
                     assertTrue(line != null && line.startsWith("READY"), "the victim said " + line);
@@ -68,7 +68,10 @@ class KillTest {
                 } finally {
                     victim.destroyForcibly();
                 }
-                kept += check(config, data, account, policy, mode);
+                CacheConfig next = resize
+                        ? config.withCapacity((long) KillVictim.FRAMES / 2 * (1 + random.nextInt(3)) * pageSize)
+                        : config;
+                kept += check(next, data, account, policy, mode);
                 assertTrue(victim.waitFor(1, TimeUnit.MINUTES));
             }
             assertTrue(kept > 0, "no frame was ever kept");
@@ -78,7 +81,14 @@ class KillTest {
     }
 
     private static Process start(
-            String name, Path data, Path account, int pageSize, WritePolicy policy, IoMode mode, long seed)
+            String name,
+            Path data,
+            Path account,
+            int pageSize,
+            WritePolicy policy,
+            IoMode mode,
+            long seed,
+            boolean resize)
             throws IOException {
         return new ProcessBuilder(List.of(
                         Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -94,7 +104,8 @@ class KillTest {
                         "" + pageSize,
                         policy.toString(),
                         mode.toString(),
-                        "" + seed))
+                        "" + seed,
+                        "" + resize))
                 .redirectError(ProcessBuilder.Redirect.INHERIT)
                 .start();
     }

@@ -29,14 +29,17 @@ final class KillVictim {
     private KillVictim() {}
 
     static CacheConfig config(String name, int pageSize) {
-        return CacheConfig.of(name, (long) FRAMES * pageSize).withPageSize(pageSize).withMaxUnfinishedAttaches(0);
+        return CacheConfig.of(name, (long) FRAMES * pageSize)
+                .withPageSize(pageSize)
+                .withMaxCapacity(2L * FRAMES * pageSize)
+                .withMaxUnfinishedAttaches(0);
     }
 
     static long wordOf(long page, long count) {
         return ((page + 1) << 40) | count;
     }
 
-    /** Arguments: cache, file, account, page size, policy, I/O mode, seed. */
+    /** Arguments: cache, file, account, page size, policy, I/O mode, seed, whether to resize all the time. */
     public static void main(String[] args) throws Exception {
         int pageSize = Integer.parseInt(args[3]);
         WritePolicy policy = WritePolicy.valueOf(args[4]);
@@ -53,7 +56,23 @@ final class KillVictim {
                 int number = t;
                 Thread.ofPlatform().start(() -> work(file, account, number, seed));
             }
+            if (Boolean.parseBoolean(args[7])) {
+                Thread.ofPlatform().start(() -> resize(cache, seed));
+            }
             work(file, account, 0, seed);
+        }
+    }
+
+    private static void resize(PageCache cache, long seed) {
+        Random random = new Random(seed);
+        int pageSize = cache.config().pageSize();
+        try {
+            while (true) {
+                cache.resize((FRAMES / 2 + random.nextInt(3 * FRAMES / 2 + 1)) * (long) pageSize);
+            }
+        } catch (Throwable t) {
+            t.printStackTrace();
+            Runtime.getRuntime().halt(1);
         }
     }
 

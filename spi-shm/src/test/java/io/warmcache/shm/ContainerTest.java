@@ -118,7 +118,8 @@ class ContainerTest {
     void aHolderThatNothingIsKnownOfIsSaidToBeElsewhere() {
         String unknown = ProcLocks.describe(0, null);
         assertTrue(unknown.contains("does not show: one in another pid namespace"), unknown);
-        Header header = new Header(Geometry.of(Env.config(env.segment())), 1, 1, new UUID(0, 0));
+        Header header =
+                new Header(Format.CURRENT, Geometry.of(Env.config(env.segment())), 1, 1, 1, new UUID(0, 0));
         header.pid = 1;
         header.pidNamespace = 77;
         assertTrue(ProcLocks.recorded(header, 77).startsWith("process 1, attached since 1970-01-01T00:00:00Z"));

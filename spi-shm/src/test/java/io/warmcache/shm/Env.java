@@ -86,6 +86,11 @@ final class Env implements AutoCloseable {
         return backend;
     }
 
+    /** Has a backend closed at the end if the test does not. */
+    void closeLater(ShmBackend backend) {
+        open.add(backend);
+    }
+
     /** Lets go of a backend as a death would: nothing is written, the lock is given up. */
     static void kill(ShmBackend backend, BackendFile... files) throws IOException {
         for (BackendFile f : files) {

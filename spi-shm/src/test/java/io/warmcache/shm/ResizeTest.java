@@ -275,7 +275,7 @@ class ResizeTest {
         assertEquals(40, b.frames());
         f = Env.map(b, file, Env.BUFFERED);
         assertEquals(16, Env.survivors(b).size());
-        fill(f, 8, 24, 16);
+        fill(f, 4, 24, 16);
         b.resize(60);
         for (int frame = 16; frame < 40; frame++) {
             b.release(frame);
