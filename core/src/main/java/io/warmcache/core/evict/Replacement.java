@@ -365,8 +365,9 @@ public final class Replacement {
 
     /**
      * How much the page in {@code frame} would be missed, 0 to 2^35 - 1; to be compared with that of other frames at
-     * the same moment. Pages used in main are the hottest, then the others of main and those used in probation, by
-     * their last known use, then young ones. A young page's uses may be a scan's: they count for no more than recency.
+     * the same moment. Pages used more than once in main are the hottest, then all others that were used, the latest
+     * first; a young page's many uses may be a scan's, and count for one. Of those not used main's come first, then
+     * young ones.
      */
     public long heat(int frame) {
         int list = queue[frame];
@@ -376,8 +377,8 @@ public final class Replacement {
         int count = uses.get(frame) & 3;
         long tier = switch (list) {
             case MAIN -> 2 + count;
-            case OLD -> count > 0 ? 2 : 0;
-            case YOUNG -> count > 0 ? 2 : 1;
+            case OLD -> count > 0 ? 3 : 0;
+            case YOUNG -> count > 0 ? 3 : 1;
             default -> 0;
         };
         return (tier << 32) | (0xFFFF_FFFFL - Integer.toUnsignedLong(now - stamp[frame]));
