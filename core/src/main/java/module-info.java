@@ -10,4 +10,6 @@ module io.warmcache.core {
 
     provides io.warmcache.spi.PageCacheProvider with
             io.warmcache.core.CacheProvider;
+    provides io.warmcache.spi.FrameBackendProvider with
+            io.warmcache.core.local.LocalProvider;
 }

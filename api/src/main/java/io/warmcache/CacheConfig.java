@@ -14,7 +14,8 @@ import java.util.Objects;
  * @param maxCapacity bytes that {@link PageCache#resize} may grow the cache to while it is open; 0 for {@code
  *     capacity}. Costs heap for its bookkeeping (about 60 bytes a page), and no frame memory before it is used
  * @param pageSize bytes of a page, a power of two from 4,096 to 65,536
- * @param backend the name of the back end that keeps the frames; {@code "shm"} by default
+ * @param backend the name of the back end that keeps the frames; {@code "shm"} by default, {@code "volatile"} for
+ *     frames that end with the cache, on any platform
  * @param checksum {@code "xxh64"} (default) or {@code "crc32c"}
  * @param validation when frames found in memory are validated
  * @param ownerWait how long {@code open} waits for a dying owner; zero means 5 s and 100 ms per GiB of capacity

@@ -48,6 +48,7 @@ public final class CacheProvider implements PageCacheProvider {
             names.add(provider.name());
         }
         throw new CacheException("no back end named \"" + config.backend() + "\" on the class or module path (found: "
-                + names + "): add its artifact, for \"shm\" io.warmcache:warmcache-spi-shm");
+                + names + "): add its artifact, for \"shm\" io.warmcache:warmcache-spi-shm, or choose \"volatile\""
+                + " where nothing need outlive the process");
     }
 }

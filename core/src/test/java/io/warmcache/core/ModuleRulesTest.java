@@ -17,6 +17,9 @@ import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.lang.ArchRule;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.SymbolLookup;
 import java.lang.module.ModuleDescriptor;
 import java.lang.module.ModuleDescriptor.Exports;
 import java.lang.module.ModuleDescriptor.Provides;
@@ -91,6 +94,37 @@ class ModuleRulesTest {
     @FieldSource("MODULES")
     void moduleUsesNeitherUnsafeNorInternalsOfTheJdk(Module module) {
         NO_JDK_INTERNALS.check(module.importClasses());
+    }
+
+    /** The cache meets its own back end as it meets any other: by name. */
+    @Test
+    void theCacheKnowsNoBackEnd() {
+        noClasses()
+                .that()
+                .resideOutsideOfPackage("io.warmcache.core.local..")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage("io.warmcache.core.local..")
+                .check(CORE.importClasses());
+        classes()
+                .that()
+                .resideInAPackage("io.warmcache.core.local..")
+                .should()
+                .onlyDependOnClassesThat(resideInAnyPackage(
+                        "java..", "org.jspecify..", "io.warmcache", "io.warmcache.spi", "io.warmcache.core.local.."))
+                .check(CORE.importClasses());
+    }
+
+    /** What runs on any platform and without native access calls nothing but Java. */
+    @Test
+    void apiAndCoreCallNothingNative() {
+        for (Module module : List.of(API, CORE)) {
+            noClasses()
+                    .should()
+                    .dependOnClassesThat()
+                    .belongToAnyOf(Linker.class, SymbolLookup.class, FunctionDescriptor.class)
+                    .check(module.importClasses());
+        }
     }
 
     @ParameterizedTest
