@@ -10,7 +10,8 @@ import java.lang.foreign.MemorySegment;
  *
  * <p>The cache calls {@code read}, {@code write} and {@code force} from many threads at once. Calls are synchronous:
  * when one returns or throws, the store must not touch the segment any more. An implementation must not let an
- * interrupt of the calling thread close the store.
+ * interrupt of the calling thread close the store, and must not need a lock or a page that a caller of the cache holds:
+ * calls come from threads of the cache's own, too, and on behalf of a virtual thread from no other.
  */
 public interface BackingStore extends Closeable {
     /** The identity; constant for the life of this object. */

@@ -11,6 +11,10 @@ import java.time.Duration;
  *
  * <p>Every byte it serves after a restart without I/O equals the byte that a cold read of the store would have returned
  * when the file was mapped: a frame in doubt is dropped, counted in {@link #recovery()} and read again.
+ *
+ * <p>No call is ended by an interrupt, which stays pending, but a wait in {@link #open} for another owner. {@link
+ * #open}, {@link #map} and {@link #drop()} block the carrier of a virtual thread while they read and write;
+ * everything else parks it.
  */
 public interface PageCache extends AutoCloseable {
     /**

@@ -5,8 +5,13 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 
 /**
- * A store seen as an array of pages, cached. Safe for use by many threads, platform and virtual; an interrupt neither
- * closes the store nor loses a latch.
+ * A store seen as an array of pages, cached. Safe for use by many threads, platform and virtual.
+ *
+ * <p>An interrupt ends no call, is pending again when the call returns, and neither closes the store nor loses a latch:
+ * waits are ended by what they wait for, or by {@link CacheConfig#latchTimeout()}. A virtual thread occupies its
+ * carrier in none of these methods while it waits, for others or for the store: at most 64 calls of a file's store at
+ * once are made for virtual threads, the rest queue; platform threads make their own. Misses, and waits for a free
+ * frame, are served first come, first served.
  *
  * <p>Page {@code p} holds the bytes from {@code p * pageSize()} on; the last one may be partial, and reads as zeros
  * past the end of the file. All methods throw {@link CacheClosedException} after {@link #close()},

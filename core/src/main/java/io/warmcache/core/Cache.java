@@ -209,7 +209,7 @@ final class Cache implements PageCache {
     private MappedFile mapNew(BackingStore store, MapOptions options) throws IOException {
         BackendFile backing;
         try {
-            backing = backend.openFile(store, this::forget);
+            backing = new ParkingFile(backend.openFile(store, this::forget));
         } catch (Throwable t) {
             closeQuietly(store::close, t);
             throw t;
@@ -327,23 +327,9 @@ final class Cache implements PageCache {
     }
 
     private static void lockUsage(CachedFile file, long deadline) {
-        boolean interrupted = false;
-        try {
-            while (true) {
-                try {
-                    if (file.usage.writeLock().tryLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
-                        return;
-                    }
-                    throw new LatchTimeoutException(
-                            file.name + " stayed in use by a flush, force or truncate for longer than latchTimeout");
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+        if (!Waits.until(deadline, left -> file.usage.writeLock().tryLock(left, TimeUnit.NANOSECONDS))) {
+            throw new LatchTimeoutException(
+                    file.name + " stayed in use by a flush, force or truncate for longer than latchTimeout");
         }
     }
 

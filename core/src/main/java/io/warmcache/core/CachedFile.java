@@ -412,11 +412,32 @@ final class CachedFile {
             }
             backing(); // nobody waits here while the cache is being closed
             if (!cache.writeBackSome()) {
-                if (System.nanoTime() - deadline >= 0) {
-                    throw full(page);
-                }
-                frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
+                return awaitFrame(page, key, deadline);
             }
+        }
+    }
+
+    /** One thread at a time looks again and again: thousands would leave no processor to those they wait for. */
+    private int awaitFrame(long page, long key, long deadline) {
+        if (!Waits.until(deadline, left -> frames.seeking.tryLock(left, TimeUnit.NANOSECONDS))) {
+            throw full(page);
+        }
+        try {
+            while (true) {
+                backing();
+                int frame = frames.tryTake(key);
+                if (frame >= 0) {
+                    return frame;
+                }
+                if (!cache.writeBackSome()) {
+                    if (System.nanoTime() - deadline >= 0) {
+                        throw full(page);
+                    }
+                    frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
+                }
+            }
+        } finally {
+            frames.seeking.unlock();
         }
     }
 
@@ -702,23 +723,9 @@ final class CachedFile {
 
     /** W1. */
     void acquireExtension(long deadline) {
-        boolean interrupted = false;
-        try {
-            while (true) {
-                try {
-                    if (!extension.tryAcquire(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
-                        throw new LatchTimeoutException("the end of " + name
-                                + " stayed latched by another write or truncate for longer than latchTimeout");
-                    }
-                    return;
-                } catch (InterruptedException e) {
-                    interrupted = true;
-                }
-            }
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+        if (!Waits.until(deadline, left -> extension.tryAcquire(left, TimeUnit.NANOSECONDS))) {
+            throw new LatchTimeoutException("the end of " + name
+                    + " stayed latched by another write or truncate for longer than latchTimeout");
         }
     }
 }

@@ -77,6 +77,10 @@ final class FrameTable {
 
     final ReentrantLock lock = new ReentrantLock();
     private final Condition freed = lock.newCondition();
+
+    /** Held by the one thread that found no frame and is waiting for one; the others queue for it, first come first. */
+    final ReentrantLock seeking = new ReentrantLock(true);
+
     private final int[] free;
     private int freeCount;
 

@@ -1,0 +1,157 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.BackingStore;
+import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.FileVerdict;
+import java.io.IOException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/**
+ * An open ledger entry whose I/O does not occupy the carriers of virtual threads: a virtual thread parks while one of a
+ * few platform threads makes its system call, or its call of an engine's store. Else two misses would stop every
+ * virtual thread of a machine with two processors. Each file has threads of its own, so that a store that hangs keeps
+ * nobody from another one. Platform threads do their I/O themselves.
+ *
+ * <p>The caller waits until its call has ended, whatever happens, and owns what it owned all the while: to the
+ * protocols the call is its own.
+ */
+final class ParkingFile implements BackendFile {
+    /** Calls at once on behalf of virtual threads; the others queue. Enough to keep a disk's queue full. */
+    static final int MOST_THREADS = 64;
+
+    private final BackendFile file;
+    private final ThreadPoolExecutor threads;
+
+    ParkingFile(BackendFile file) {
+        this.file = file;
+        AtomicInteger number = new AtomicInteger();
+        threads = new ThreadPoolExecutor(
+                MOST_THREADS,
+                MOST_THREADS,
+                1,
+                TimeUnit.SECONDS,
+                new LinkedBlockingQueue<>(),
+                task -> {
+                    Thread thread = new Thread(
+                            task, "warmcache-io-" + file.fileId() + "-" + number.incrementAndGet());
+                    thread.setDaemon(true);
+                    return thread;
+                },
+                (task, pool) -> task.run()); // ended: the last calls of a file being closed
+        threads.allowCoreThreadTimeOut(true);
+    }
+
+    /** What may block. */
+    interface Call {
+        void run() throws IOException;
+    }
+
+    private void call(Call call) throws IOException {
+        if (!Thread.currentThread().isVirtual()) {
+            call.run();
+            return;
+        }
+        FutureTask<Boolean> task = new FutureTask<>(() -> {
+            call.run();
+            return true;
+        });
+        threads.execute(task);
+        await(task);
+    }
+
+    private static void await(FutureTask<Boolean> task) {
+        boolean interrupted = false;
+        try {
+            while (true) {
+                try {
+                    var _ = task.get();
+                    return;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        } catch (ExecutionException e) {
+            Throwable cause = e.getCause();
+            throw CachedFile.sneaky(cause == null ? e : cause);
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+
+    @Override
+    public long fileId() {
+        return file.fileId();
+    }
+
+    @Override
+    public BackingStore store() {
+        return file.store();
+    }
+
+    @Override
+    public FileVerdict verdict() {
+        return file.verdict();
+    }
+
+    @Override
+    public void accept() throws IOException {
+        call(file::accept);
+    }
+
+    @Override
+    public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+        call(() -> file.fill(firstPage, frames, count, size, writtenMask));
+    }
+
+    @Override
+    public void refill(long page, int frame, int blockMask, long size) throws IOException {
+        call(() -> file.refill(page, frame, blockMask, size));
+    }
+
+    @Override
+    public void blank(long page, int frame) {
+        file.blank(page, frame);
+    }
+
+    @Override
+    public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        call(() -> file.writeBack(firstPage, frames, blockMasks, count, size));
+    }
+
+    @Override
+    public void seal(long page, int frame, int blockMask) {
+        file.seal(page, frame, blockMask);
+    }
+
+    @Override
+    public void force() throws IOException {
+        call(file::force);
+    }
+
+    @Override
+    public void truncate(long size) throws IOException {
+        call(() -> file.truncate(size));
+    }
+
+    @Override
+    public void settle() throws IOException {
+        call(file::settle);
+    }
+
+    @Override
+    public void close() throws IOException {
+        try {
+            call(file::close);
+        } finally {
+            threads.shutdown();
+        }
+    }
+}
