@@ -169,7 +169,8 @@ final class KillTest {
                                 System.out.println(i);
                             }
                         }
-                    } catch (IOException e) {
+                    } catch (Throwable e) {
+                        // also an error: with two threads left the parent would wait for lines as if nothing were wrong
                         System.out.println(e);
                         Runtime.getRuntime().halt(1);
                     }

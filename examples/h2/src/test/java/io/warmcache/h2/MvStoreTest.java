@@ -24,29 +24,11 @@ import org.h2.mvstore.MVStoreException;
 import org.h2.mvstore.MVStoreTool;
 import org.h2.store.fs.FileUtils;
 import org.h2.store.fs.encrypt.FilePathEncrypt;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-final class MvStoreTest {
-    @TempDir
-    Path dir;
-
-    private Warm warm;
-    private Path file;
-    private String name;
-
-    @BeforeEach
-    void open() throws IOException {
-        warm = Warm.of(2 << 20);
-        file = dir.resolve("store");
-        name = Warm.path(file);
-    }
-
-    @AfterEach
-    void close() throws IOException {
-        warm.close();
+final class MvStoreTest extends WarmFixture {
+    MvStoreTest() {
+        super(2 << 20);
     }
 
     @Test
@@ -190,7 +172,7 @@ final class MvStoreTest {
             }
         }
         assertEquals(1 << 16, Files.size(file));
-        assertTrue(Files.exists(dir.resolve("store.1.part")));
+        assertTrue(Files.exists(dir.resolve("file.1.part")));
         warm.restart();
         try (MVStore store = new MVStore.Builder().fileName(split).readOnly().open()) {
             requireRound(store.openMap("map"), 1, 3_000);

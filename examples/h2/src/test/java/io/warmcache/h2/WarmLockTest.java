@@ -42,35 +42,24 @@ import org.h2.mvstore.MVStoreException;
 import org.h2.store.fs.FilePath;
 import org.h2.store.fs.FileUtils;
 import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** H2's lock of a database: what it excludes within the process and, seen from other processes, what keeps it. */
 @Timeout(180)
-final class WarmLockTest {
+final class WarmLockTest extends WarmFixture {
     private static ChildJvm prober;
 
-    @TempDir
-    Path dir;
-
-    private Warm warm;
-    private Path file;
-    private String name;
-
-    @BeforeEach
-    void open() throws IOException {
-        warm = Warm.of(4 << 20);
-        file = dir.resolve("file");
-        name = Warm.path(file);
+    WarmLockTest() {
+        super(4 << 20);
     }
 
+    @Override
     @AfterEach
     void close() throws IOException {
-        warm.close();
+        super.close();
         if (prober != null) {
             prober.close();
             prober = null;

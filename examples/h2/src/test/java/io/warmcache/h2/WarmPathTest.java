@@ -23,29 +23,11 @@ import java.util.List;
 import org.h2.message.DbException;
 import org.h2.store.fs.FilePath;
 import org.h2.store.fs.FileUtils;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 
-final class WarmPathTest {
-    @TempDir
-    Path dir;
-
-    private Warm warm;
-    private Path file;
-    private String name;
-
-    @BeforeEach
-    void open() throws IOException {
-        warm = Warm.of(1 << 20);
-        file = dir.resolve("file");
-        name = Warm.path(file);
-    }
-
-    @AfterEach
-    void close() throws IOException {
-        warm.close();
+final class WarmPathTest extends WarmFixture {
+    WarmPathTest() {
+        super(1 << 20);
     }
 
     @Test

@@ -35,7 +35,10 @@ final class Preflight {
             throw new Failed("the demo needs Linux with /proc, where it reads how much a server had the disk read");
         }
         if (options.backend.equals("shm")) {
-            checkSharedMemory(options);
+            OptionalLong free = Files.isDirectory(SHM)
+                    ? OptionalLong.of(Files.getFileStore(SHM).getUsableSpace())
+                    : OptionalLong.empty();
+            requireSharedMemory(options.cache, free);
         }
         FileStore disk = Files.getFileStore(dataDirectory);
         if (disk.type().equals("tmpfs") || disk.type().equals("ramfs")) {
@@ -58,19 +61,19 @@ final class Preflight {
         }
     }
 
-    private static void checkSharedMemory(DemoOptions options) throws IOException, Failed {
+    /** @param free bytes in {@code /dev/shm}; empty if it is not there */
+    static void requireSharedMemory(long cache, OptionalLong free) throws Failed {
         // frames, the ledger of up to 64 bytes a 4 KiB page, and the segment's own tables
-        long needed = options.cache + options.cache / 32 + 4 * Sizes.MIB;
-        if (!Files.isDirectory(SHM)) {
+        long needed = cache + cache / 32 + 4 * Sizes.MIB;
+        if (free.isEmpty()) {
             throw new Failed("there is no /dev/shm, where the cache has to live: mount a tmpfs there"
                     + " (mount -t tmpfs -o size=" + (needed >> 20) + "m tmpfs /dev/shm)");
         }
-        long free = Files.getFileStore(SHM).getUsableSpace();
-        if (free < needed) {
-            throw new Failed("a cache of " + Sizes.format(options.cache) + " needs " + Sizes.format(needed)
-                    + " in /dev/shm, where " + Sizes.format(free) + " are free: start the container with --shm-size="
-                    + (needed >> 20) + "m or more, or enlarge it (mount -o remount,size=... /dev/shm), or choose a"
-                    + " smaller --cache (and --size)");
+        if (free.getAsLong() < needed) {
+            throw new Failed("a cache of " + Sizes.format(cache) + " needs " + Sizes.format(needed)
+                    + " in /dev/shm, where " + Sizes.format(free.getAsLong()) + " are free: start the container with"
+                    + " --shm-size=" + (needed >> 20) + "m or more, or enlarge it (mount -o remount,size=..."
+                    + " /dev/shm), or choose a smaller --cache (and --size)");
         }
     }
 
