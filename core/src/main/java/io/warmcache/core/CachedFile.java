@@ -168,7 +168,8 @@ final class CachedFile {
     boolean stillValid(long[] leaf, int slot, long word, long epochThen) {
         VarHandle.acquireFence();
         long now = TranslationWord.acquire(leaf, slot);
-        return ((word ^ now) & TranslationWord.STAMP_MASK) == 0 && epoch.get() == epochThen;
+        return ((word ^ now) & TranslationWord.STAMP_MASK) == 0
+                && (epoch.get() == epochThen || Mutation.WRAP_EPOCH_NOT_COMPARED.isOn());
     }
 
     /** Counts a use of a resident page, up to the limit. A lost race loses the count alone. */
@@ -354,7 +355,8 @@ final class CachedFile {
     @Nullable BackendFile admit(long[] leaf, int slot, long page, long word, long deadline, boolean extending) {
         try {
             // The truncate first: one that is seen to have ended has published its length.
-            if (page < truncatingFrom && (extending || page < pages())) {
+            boolean isBehind = page >= truncatingFrom && !Mutation.LOAD_BEHIND_TRUNCATE.isOn();
+            if (!isBehind && (extending || page < pages())) {
                 return backing();
             }
         } catch (Throwable t) {
@@ -494,7 +496,7 @@ final class CachedFile {
     /** The blocks among {@code blocks} whose bytes do not match the record. */
     int mismatches(int frame, FrameRecord record, int blocks) {
         int bad = 0;
-        for (int block = 0; block < frames.blocksPerPage; block++) {
+        for (int block = 0; block < frames.blocksPerPage && !Mutation.CHECKSUM_NOT_COMPARED.isOn(); block++) {
             if ((blocks & (1 << block)) != 0
                     && cache.checksum.block(
                                     cache.memory,
@@ -576,7 +578,9 @@ final class CachedFile {
                     }
                     pin = latched(leaf, slot, page, word, extending);
                 }
-            } else if (state != EMPTY && state != UNVERIFIED) {
+            } else if (state != EMPTY
+                    && state != UNVERIFIED
+                    && !(state == LOADING && Mutation.WRITE_RACES_A_FAULT.isOn())) {
                 if (wait) {
                     settle(leaf, slot, page, word, deadline);
                 }

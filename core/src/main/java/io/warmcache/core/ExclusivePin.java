@@ -128,7 +128,7 @@ final class ExclusivePin implements WritePin {
                 fresh = file.frames.allBlocks;
             } else {
                 file.backend.markDirty(frame);
-                if (verify) {
+                if (verify && !Mutation.OLD_CHECKSUM_NOT_COMPARED.isOn()) {
                     fresh |= verify(fresh);
                 }
             }
@@ -263,7 +263,11 @@ final class ExclusivePin implements WritePin {
                     file.sets.maybeWritten(page);
                     file.writeFailed(t);
                     cutBack(t);
-                    undoChanges();
+                    if (Mutation.FAILED_WRITE_THROUGH_STAYS.isOn()) {
+                        writeLater(size);
+                    } else {
+                        undoChanges();
+                    }
                     throw t;
                 }
                 writtenThrough(size);
@@ -286,7 +290,7 @@ final class ExclusivePin implements WritePin {
      * itself be cut has the length it says, as a plain file would; one that does not say poisons the file.
      */
     void cutBack(Throwable cause) {
-        if (!extending) {
+        if (!extending || Mutation.FAILED_EXTENSION_NOT_CUT_BACK.isOn()) {
             return;
         }
         BackendFile backing = openBacking();

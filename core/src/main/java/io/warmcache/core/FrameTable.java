@@ -348,7 +348,7 @@ final class FrameTable {
         int slot = RadixIndex.slot(pageOf[frame]);
         long word = TranslationWord.acquire(leaf, slot);
         if (!evictable(word, frame)
-                || dirtyBlocks[frame] != 0
+                || isDirty(frame)
                 || !TranslationWord.cas(
                         leaf, slot, word, TranslationWord.withState(word, TranslationWord.EXCLUSIVE))) {
             return null;
@@ -356,7 +356,7 @@ final class FrameTable {
         // Owned from here on: what assign() left is seen whole, since the word was published after it.
         CachedFile file = fileOf[frame];
         long page = pageOf[frame];
-        if (dirtyBlocks[frame] != 0 || file == null) {
+        if (isDirty(frame) || file == null) {
             TranslationWord.set(leaf, slot, word);
             waiters.wake(page);
             return null;
@@ -366,12 +366,13 @@ final class FrameTable {
 
     /** E4 and E5. */
     private void empty(int frame, Owned owned) {
-        backend.release(frame);
+        if (!Mutation.NO_FREE_ON_EVICT.isOn()) {
+            backend.release(frame);
+        }
         unassign(frame);
+        long next = epoch.nextVersion(TranslationWord.of(owned.word, TranslationWord.EMPTY, 0));
         TranslationWord.set(
-                owned.leaf,
-                owned.slot,
-                epoch.nextVersion(TranslationWord.of(owned.word, TranslationWord.EMPTY, 0)));
+                owned.leaf, owned.slot, Mutation.VERSION_RESTARTS_ON_EVICT.isOn() ? TranslationWord.EMPTY : next);
         waiters.wake(owned.page);
     }
 
@@ -587,7 +588,12 @@ final class FrameTable {
         return TranslationWord.frame(word) == frame
                 && (state == TranslationWord.UNVERIFIED
                         || (state == TranslationWord.RESIDENT
-                                && (word & (TranslationWord.PIN_MASK | TranslationWord.FLUSH)) == 0));
+                                && ((word & (TranslationWord.PIN_MASK | TranslationWord.FLUSH)) == 0
+                                        || Mutation.PINNED_EVICTED.isOn())));
+    }
+
+    private boolean isDirty(int frame) {
+        return dirtyBlocks[frame] != 0 && !Mutation.DIRTY_EVICTED.isOn();
     }
 
     /** What keeps frames from being freed, for a message. */

@@ -109,7 +109,7 @@ final class MappedFile implements PagedFile {
                 result = reader.read(memory, offset(stamp));
             } catch (Throwable t) {
                 // Good bytes make a good exception; one from garbage means nothing.
-                if (valid(page, stamp)) {
+                if (valid(page, stamp) || Mutation.GARBAGE_EXCEPTION_RETHROWN.isOn()) {
                     throw t;
                 }
                 continue;

@@ -60,7 +60,8 @@ final class PageSets {
     /** Notes that pages are being read from the store. Bit i: what is read of {@code first + i} is not forced. */
     synchronized long refill(long first, int count) {
         long oldest = Math.min(cut, forcingCut);
-        if (oldest == NONE && unforced.isEmpty() && forcing.isEmpty()) {
+        boolean isAllForced = oldest == NONE && unforced.isEmpty() && forcing.isEmpty();
+        if (isAllForced || Mutation.REFILL_OF_UNFORCED_IS_CLEAN.isOn()) {
             return 0;
         }
         long mask = 0;

@@ -156,7 +156,8 @@ final class RadixIndex {
         }
         epoch.raise();
         for (int i = 0; i < LEAF_SLOTS; i++) {
-            TranslationWord.set(leaf, i, TranslationWord.DEAD);
+            TranslationWord.set(
+                    leaf, i, Mutation.LEAF_NOT_DEAD.isOn() ? TranslationWord.EMPTY : TranslationWord.DEAD);
         }
         long number = firstPage >>> LEAF_BITS;
         Root r = (Root) ROOT.getAcquire(this);

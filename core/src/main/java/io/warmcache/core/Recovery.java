@@ -125,6 +125,9 @@ final class Recovery {
             long word = TranslationWord.get(leaf, slot);
             if (TranslationWord.state(word) != EMPTY) {
                 drop(frame, DropReason.DUPLICATE);
+                if (Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
+                    return;
+                }
                 notReusable.add(new Key(fileId, page));
                 return;
             }
@@ -195,22 +198,22 @@ final class Recovery {
             file.degraded = e;
             said += "; fsync failed: " + e.getMessage();
         }
-        settleWritten(file, forced);
+        settleWritten(file, forced || Mutation.WRITTEN_KEPT_AFTER_FAILED_FSYNC.isOn());
         long size = store.size();
         boolean unchanged = switch (verdict.kind()) {
             case NEW, SAME -> true;
             case PROBE -> {
-                compared = canary(file, store, verdict, size);
+                compared = Mutation.CANARY_SKIPPED.isOn() ? 0 : canary(file, store, verdict, size);
                 if (compared < 0) {
                     said += "; the canary differs from the store";
                 }
                 yield compared >= 0;
             }
-            case CHANGED -> false;
+            case CHANGED -> Mutation.STORE_CHANGE_IGNORED.isOn();
         };
         long pages = (size + frames.pageSize - 1) >>> frames.pageShift;
         if (unchanged) {
-            dropFrom(file, pages, DropReason.PAST_END);
+            dropFrom(file, Mutation.PAST_END_KEPT.isOn() ? RadixIndex.MAX_PAGES : pages, DropReason.PAST_END);
         } else if (options.doubt() == DoubtPolicy.VERIFY) {
             dropFrom(file, pages, DropReason.PAST_END);
             verifyAgainstStore(file, store);

@@ -129,9 +129,14 @@ final class Truncation {
             }
             if (pin != null) {
                 marked = true;
-                file.backend.markDirty(pin.frame);
+                if (!Mutation.BOUNDARY_DIRTY_AFTER_TRUNCATE.isOn()) {
+                    file.backend.markDirty(pin.frame);
+                }
             }
             backing.truncate(newSize);
+            if (pin != null && Mutation.BOUNDARY_DIRTY_AFTER_TRUNCATE.isOn()) {
+                file.backend.markDirty(pin.frame);
+            }
             file.size = newSize;
             file.sets.truncate(boundary, firstCut);
             if (pin != null) {
@@ -191,7 +196,7 @@ final class Truncation {
                     file.writeBack.flush(backing, page); // as in latchClean()
                     continue;
                 }
-                boolean pinned = (word & PIN_MASK) != 0;
+                boolean pinned = (word & PIN_MASK) != 0 && !Mutation.PINNED_FREED_BY_TRUNCATE.isOn();
                 long owned = TranslationWord.withState(word, pinned ? DETACHED : EXCLUSIVE);
                 if (TranslationWord.cas(leaf.words, slot, word, owned)) {
                     if (!pinned) {
@@ -232,7 +237,9 @@ final class Truncation {
             file.giveUp(pin.leaf, pin.slot, pin.page, pin.word, pin.frame);
         } else {
             MemorySegment bytes = file.frames.slice(pin.frame);
-            bytes.asSlice(kept).fill((byte) 0);
+            if (!Mutation.TAIL_NOT_ZEROED.isOn()) {
+                bytes.asSlice(kept).fill((byte) 0);
+            }
             backing.seal(pin.page, pin.frame, file.frames.allBlocks & -(1 << block));
             file.sets.written(pin.page, true);
             file.publish(pin.leaf, pin.slot, pin.page, TranslationWord.of(pin.word, RESIDENT, pin.frame));

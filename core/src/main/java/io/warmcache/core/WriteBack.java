@@ -139,6 +139,9 @@ final class WriteBack {
             }
         } catch (Throwable t) {
             file.writeFailed(t);
+            for (int i = 0; i < count && Mutation.FAILED_WRITE_LEAVES_CLEAN.isOn(); i++) {
+                file.wrote(run[i], first + i);
+            }
             throw t;
         } finally {
             for (int i = 0; i < count; i++) {
@@ -154,7 +157,8 @@ final class WriteBack {
             long word = TranslationWord.acquire(leaf, slot);
             long state = TranslationWord.state(word);
             if (state == RESIDENT && !TranslationWord.isFlushing(word)) {
-                if (TranslationWord.cas(leaf, slot, word, word | FLUSH)) {
+                if (TranslationWord.cas(
+                        leaf, slot, word, Mutation.WRITE_BACK_NOT_EXCLUDING_WRITERS.isOn() ? word : word | FLUSH)) {
                     return TranslationWord.frame(word);
                 }
             } else if (wait && (state == RESIDENT || state == EXCLUSIVE || state == LOADING)) {
@@ -200,7 +204,9 @@ final class WriteBack {
             } catch (Throwable t) {
                 if (!success) {
                     file.writeFailed(t);
-                    rewriteLater(file.sets.forcing(), t);
+                    if (!Mutation.FAILED_FORCE_LEAVES_CLEAN.isOn()) {
+                        rewriteLater(file.sets.forcing(), t);
+                    }
                 }
                 throw t;
             } finally {
@@ -223,7 +229,8 @@ final class WriteBack {
             int slot = RadixIndex.slot(page);
             int frame = setFlush(leaf, slot, page, false, 0);
             if (frame >= 0) {
-                if (frames.dirtyBlocks[frame] == 0 && !file.sets.writtenAgain(page)) {
+                boolean isAgain = file.sets.writtenAgain(page) && !Mutation.WRITTEN_AGAIN_COUNTS_AS_FORCED.isOn();
+                if (frames.dirtyBlocks[frame] == 0 && !isAgain) {
                     file.backend.forced(frame);
                 }
                 clearFlush(leaf, slot, page);

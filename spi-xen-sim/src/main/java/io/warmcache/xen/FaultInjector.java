@@ -16,40 +16,69 @@ import org.jspecify.annotations.Nullable;
  * Breaks things at rates, drawn from a seed, and knows afterwards what became of each break. Memory is struck where the
  * VMM records that a frame equals the disk, since only there can a break be served. For one thread.
  */
-public final class FaultInjector implements VirtualDisk.FaultPlan {
+public final class FaultInjector implements VirtualDisk.FaultPlan, StepHook {
+    /** When a fault may come. */
+    public enum Occasion {
+        /** While the guest runs: {@link #strike}. */
+        RUNNING,
+        /** While the guest is off: {@link #decay}. */
+        OFF,
+        /** At a transfer of a disk: {@link #next}. */
+        TRANSFER,
+        /** Before a hypercall or a step of a block request: {@link #before}. */
+        STEP
+    }
+
     /** What may go wrong. */
     public enum Kind {
         /** 1 to 64 bits of a frame turn over. */
-        BIT_FLIPS,
+        BIT_FLIPS(Occasion.RUNNING),
         /** A store of 8 bytes to a place that is not the writer's. */
-        RANDOM_STORE,
+        RANDOM_STORE(Occasion.RUNNING),
         /** A store of one byte just past the end of somebody's page. */
-        OFF_BY_ONE,
+        OFF_BY_ONE(Occasion.RUNNING),
         /** A copy that runs on: half of them by 1 byte, 44 % by 2 to 1,024, 6 % by 2 to 4 KiB. */
-        COPY_OVERRUN,
+        COPY_OVERRUN(Occasion.RUNNING),
         /** Two frames hold each other's bytes. */
-        FRAME_SWAP,
+        FRAME_SWAP(Occasion.RUNNING),
         /** A frame that is in use is filled by somebody who takes it for free. */
-        PREMATURE_FREE,
+        PREMATURE_FREE(Occasion.RUNNING),
         /** A writer that did not latch the page, and so took no write fault. */
-        ELIDED_LATCH,
+        ELIDED_LATCH(Occasion.RUNNING),
         /** A frame holds again what it held under an earlier record. */
-        OLD_CONTENT,
-        /** A record of a frame that holds nothing says it holds something; while the guest is off. */
-        UNINITIALISED_RECORD,
-        /** A record names another block than the one its frame holds; while the guest is off. */
-        WRONG_KEY,
-        /** One bit turns over while the guest is off. */
-        BIT_DECAY,
+        OLD_CONTENT(Occasion.RUNNING),
+        /** A record that nobody wrote, in any state. */
+        UNINITIALISED_RECORD(Occasion.OFF),
+        /** A record names another block than the one its frame holds. */
+        WRONG_KEY(Occasion.OFF),
+        /** One bit turns over. */
+        BIT_DECAY(Occasion.OFF),
         /** A transfer fails. */
-        DISK_FAILED,
+        DISK_FAILED(Occasion.TRANSFER),
         /** A transfer fails half-way. */
-        DISK_TORN,
+        DISK_TORN(Occasion.TRANSFER),
         /** A transfer moves less than was asked for. */
-        DISK_SHORT,
+        DISK_SHORT(Occasion.TRANSFER),
         /** A transfer goes to another block. */
-        DISK_MISDIRECTED
+        DISK_MISDIRECTED(Occasion.TRANSFER),
+        /** A write is taken and lost, which the next force says. */
+        DISK_LOST(Occasion.TRANSFER),
+        /** The guest dies at a step; its request under way is drained or torn down, by the seed. */
+        GUEST_CRASH(Occasion.STEP);
+
+        private final Occasion occasion;
+
+        Kind(Occasion occasion) {
+            this.occasion = occasion;
+        }
+
+        /** When it may come. */
+        public Occasion occasion() {
+            return occasion;
+        }
     }
+
+    private static final List<FrameState> STATES = List.of(FrameState.values());
 
     private record Hit(Kind kind, int mfn, long device, long block, int generation) {}
 
@@ -61,6 +90,12 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
     private final Map<Kind, int[]> counts = new EnumMap<>(Kind.class);
     private final List<Hit> hits = new ArrayList<>();
     private final Map<Integer, Snapshot> old = new HashMap<>();
+    /** Whose requests reach the disks. */
+    private @Nullable Domain guest;
+    /** Where the rest of a short transfer ends, or -1: only a caller that noticed asks for it. */
+    private long shortEnd = -1;
+    /** Writes lost since the last force of a disk. */
+    private int lostWrites;
 
     /** An injector that does nothing yet. */
     public FaultInjector(long seed) {
@@ -68,7 +103,8 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
     }
 
     /**
-     * Sets how likely a fault is at each opportunity: a call of {@link #strike} or {@link #decay}, or a transfer.
+     * Sets how likely a fault is at each opportunity: a call of {@link #strike} or {@link #decay}, a transfer,
+     * or a step.
      *
      * @param rate from 0 to 1
      */
@@ -87,7 +123,10 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
         return count(kind)[1];
     }
 
-    /** How many were gone before anybody could be served: the frame was given up, filled again or changed back. */
+    /**
+     * How many were gone before anybody could be served: the frame was given up, filled again or changed back, the
+     * record was of a frame that is not kept anyway, the transfer was that of a dead guest.
+     */
     public int harmless(Kind kind) {
         return count(kind)[2];
     }
@@ -106,7 +145,7 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
     public void strike(Domain domain) {
         synchronized (domain.machine()) {
             for (Kind kind : Kind.values()) {
-                if (kind.compareTo(Kind.OLD_CONTENT) <= 0 && happens(kind)) {
+                if (kind.occasion() == Occasion.RUNNING && happens(kind)) {
                     int mfn = reusable(domain);
                     if (mfn >= 0) {
                         strike(domain, kind, mfn);
@@ -120,53 +159,69 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
         }
     }
 
-    /** Strikes the memory of a guest that is off. */
+    /** Strikes the memory of a guest that is off, and the records kept of it. */
     public void decay(Domain domain) {
         synchronized (domain.machine()) {
-            MappingTable table = domain.table();
-            int mfn = reusable(domain);
-            if (mfn >= 0 && happens(Kind.BIT_DECAY)) {
-                flip(domain.frame(mfn), 1);
-                hit(domain, Kind.BIT_DECAY, mfn);
-            }
             int blocks = domain.pageSize / Machine.FRAME_SIZE;
-            mfn = reusable(domain);
-            if (mfn >= 0 && table.isKept(mfn) && happens(Kind.WRONG_KEY)) {
-                int first = domain.machine().m2p[mfn] / blocks * blocks;
-                long page = random.nextInt(8);
-                // a premature free may have taken a frame of the page
-                boolean whole = true;
-                for (int b = 0; b < blocks; b++) {
-                    whole &= domain.p2m(first + b) >= 0;
+            if (happens(Kind.BIT_DECAY)) {
+                int mfn = domain.p2m(random.nextInt(domain.pages()));
+                if (mfn >= 0) {
+                    flip(domain.frame(mfn), 1);
+                    hit(domain, Kind.BIT_DECAY, mfn);
                 }
-                if (whole && page != table.block[mfn] / blocks) {
-                    for (int b = 0; b < blocks; b++) {
-                        table.block[domain.p2m(first + b)] = page * blocks + b;
-                    }
-                    hit(domain, Kind.WRONG_KEY, mfn);
-                }
+            }
+            if (happens(Kind.WRONG_KEY)) {
+                rename(domain, random.nextInt(domain.pages() / blocks) * blocks, blocks, random.nextInt(8));
             }
             if (happens(Kind.UNINITIALISED_RECORD)) {
-                int frame = random.nextInt(domain.pages() / blocks);
-                int device = 1 + random.nextInt(3);
-                int page = random.nextInt(30);
-                int generation = random.nextInt(100);
-                for (int b = 0; b < blocks; b++) {
-                    int m = domain.p2m(frame * blocks + b);
-                    if (m < 0) {
-                        // what was written so far stays: a record that was never whole
-                        return;
-                    }
-                    table.device[m] = device;
-                    table.block[m] = (long) page * blocks + b;
-                    table.generation[m] = generation;
-                    table.checksum[m] = random.nextLong();
-                    table.state(m, FrameState.CLEAN);
-                    domain.protect(m);
-                }
-                hit(domain, Kind.UNINITIALISED_RECORD, domain.p2m(frame * blocks));
+                invent(domain, random.nextInt(domain.pages() / blocks) * blocks, blocks);
             }
         }
+    }
+
+    private static boolean hasMemory(Domain domain, int pfn, int blocks) {
+        for (int b = 0; b < blocks; b++) {
+            if (domain.p2m(pfn + b) < 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void rename(Domain domain, int pfn, int blocks, long page) {
+        MappingTable table = domain.table();
+        if (!hasMemory(domain, pfn, blocks) || page == table.block[domain.p2m(pfn)] / blocks) {
+            return;
+        }
+        for (int b = 0; b < blocks; b++) {
+            table.block[domain.p2m(pfn + b)] = page * blocks + b;
+        }
+        hit(domain, Kind.WRONG_KEY, domain.p2m(pfn));
+    }
+
+    private void invent(Domain domain, int pfn, int blocks) {
+        int device = 1 + random.nextInt(3);
+        int page = random.nextInt(30);
+        int generation = random.nextInt(100);
+        FrameState state = STATES.get(random.nextInt(STATES.size()));
+        if (!hasMemory(domain, pfn, blocks)) {
+            return;
+        }
+        MappingTable table = domain.table();
+        for (int b = 0; b < blocks; b++) {
+            int mfn = domain.p2m(pfn + b);
+            table.device[mfn] = device;
+            table.block[mfn] = (long) page * blocks + b;
+            table.generation[mfn] = generation;
+            table.checksum[mfn] = random.nextLong();
+            table.state(mfn, state);
+            if (table.reuse.get(mfn)) {
+                domain.protect(mfn);
+            } else {
+                domain.writable(mfn);
+            }
+        }
+        hit(domain, Kind.UNINITIALISED_RECORD, domain.p2m(pfn));
     }
 
     /** A random frame that is recorded as equal to the disk, or -1. */
@@ -307,23 +362,81 @@ public final class FaultInjector implements VirtualDisk.FaultPlan {
 
     // ---- disks
 
+    /** Says whose requests reach the disks from now on; what is then pending of an earlier one is harmless. */
+    public void serve(Domain domain) {
+        guest = domain;
+        powerCut();
+    }
+
+    /** The disks have lost their write caches: a write lost before is as good as one lost now. */
+    public void powerCut() {
+        endShort(false);
+        count(Kind.DISK_LOST)[2] += lostWrites;
+        lostWrites = 0;
+    }
+
+    private void endShort(boolean noticed) {
+        if (shortEnd >= 0) {
+            count(Kind.DISK_SHORT)[noticed ? 1 : 2]++;
+            shortEnd = -1;
+        }
+    }
+
     @Override
     public VirtualDisk.@Nullable Fault next(String operation, long position, long bytes) {
-        for (Kind kind : List.of(Kind.DISK_FAILED, Kind.DISK_TORN, Kind.DISK_SHORT, Kind.DISK_MISDIRECTED)) {
-            boolean isTransfer = bytes > VirtualDisk.SECTOR;
-            if ((isTransfer || kind == Kind.DISK_FAILED) && happens(kind)) {
-                int[] count = count(kind);
-                count[0]++;
-                // Each but a short transfer is an error that the guest sees at once.
-                count[kind == Kind.DISK_SHORT ? 2 : 1]++;
+        Domain domain = guest;
+        boolean isServed = domain == null || domain.state() == Domain.State.RUNNING;
+        endShort(isServed && position + bytes == shortEnd);
+        if (operation.equals("force") && lostWrites > 0) {
+            // The disk says so itself now.
+            count(Kind.DISK_LOST)[isServed ? 1 : 2] += lostWrites;
+            lostWrites = 0;
+            return null;
+        }
+        for (Kind kind : Kind.values()) {
+            if (kind.occasion() == Occasion.TRANSFER && isPossible(kind, operation, bytes) && happens(kind)) {
+                count(kind)[0]++;
+                switch (kind) {
+                    case DISK_SHORT -> shortEnd = position + bytes;
+                    case DISK_LOST -> lostWrites++;
+                    default -> count(kind)[isServed ? 1 : 2]++; // an error, which the guest is told if it lives
+                }
                 return switch (kind) {
                     case DISK_FAILED -> VirtualDisk.Fault.FAILED;
                     case DISK_TORN -> VirtualDisk.Fault.TORN;
                     case DISK_SHORT -> VirtualDisk.Fault.SHORT;
+                    case DISK_LOST -> VirtualDisk.Fault.LOST;
                     default -> VirtualDisk.Fault.MISDIRECTED;
                 };
             }
         }
         return null;
+    }
+
+    private static boolean isPossible(Kind kind, String operation, long bytes) {
+        return switch (kind) {
+            case DISK_FAILED -> true;
+            case DISK_LOST -> operation.equals("write");
+            default -> bytes > VirtualDisk.SECTOR;
+        };
+    }
+
+    // ---- the guest
+
+    @Override
+    public void before(Domain domain, String step) {
+        if (domain.state() == Domain.State.RUNNING && happens(Kind.GUEST_CRASH)) {
+            count(Kind.GUEST_CRASH)[0]++;
+            boolean isTorn = random.nextBoolean();
+            domain.crash("at " + step);
+            if (isTorn) {
+                throw new GuestCrash("at " + step);
+            }
+        }
+    }
+
+    /** Says what became of a crash: the next attach found something that was under way and dropped it, or nothing. */
+    void judgeCrash(boolean isDetected) {
+        count(Kind.GUEST_CRASH)[isDetected ? 1 : 2]++;
     }
 }

@@ -35,7 +35,12 @@ public final class VirtualDisk implements BackingStore {
          * It goes to another block. The disk finds that by the reference tag that comes with each block (as in T10
          * protection information), refuses it, and the transfer fails.
          */
-        MISDIRECTED
+        MISDIRECTED,
+        /**
+         * A write is taken, its bytes are lost, and the next force fails and says so, once; as a kernel does whose own
+         * write-back fails. The length changes as it should.
+         */
+        LOST
     }
 
     /** Decides about each transfer. */
@@ -55,6 +60,7 @@ public final class VirtualDisk implements BackingStore {
     private @Nullable FaultPlan faults;
     private final SplittableRandom tear = new SplittableRandom(7);
     private int lost;
+    private boolean lostSinceForce;
 
     /** A disk of an identity of its own that holds a copy of these bytes. */
     public VirtualDisk(StoreId id, byte[] content) {
@@ -109,6 +115,7 @@ public final class VirtualDisk implements BackingStore {
         }
         bytes = after;
         cache.clear();
+        lostSinceForce = false;
         lost += sectors;
         return sectors;
     }
@@ -181,6 +188,10 @@ public final class VirtualDisk implements BackingStore {
         if (at + length > bytes.length) {
             bytes = Arrays.copyOf(bytes, at + length);
         }
+        if (fault == Fault.LOST) {
+            lostSinceForce = true;
+            return length;
+        }
         byte[] after = source.asSlice(0, length).toArray(ValueLayout.JAVA_BYTE);
         cache.add(new Write(at, Arrays.copyOfRange(bytes, at, at + length), after));
         System.arraycopy(after, 0, bytes, at, length);
@@ -193,6 +204,10 @@ public final class VirtualDisk implements BackingStore {
     @Override
     public synchronized void force() throws IOException {
         var _ = fault("force", 0, 0);
+        if (lostSinceForce) {
+            lostSinceForce = false;
+            throw new IOException("force of disk " + id + ": a write that was taken has been lost");
+        }
         cache.clear();
     }
 

@@ -25,6 +25,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /**
  * A machine with one guest, whose cache holds a write-through and a write-back disk, and a model of what either disk
@@ -35,6 +37,13 @@ final class Lab implements AutoCloseable {
     static final int FRAMES = 14;
     private static final int MOST = 22 * PAGE;
     private static final AtomicInteger NUMBER = new AtomicInteger();
+
+    /** Held, since a logger that nobody holds forgets its level; write-backs fail here by intent. */
+    private static final Logger LOG = Logger.getLogger("io.warmcache");
+
+    static {
+        LOG.setLevel(Level.OFF);
+    }
 
     final Machine machine;
     final CacheConfig config;
@@ -232,6 +241,22 @@ final class Lab implements AutoCloseable {
         MappingTable t = domain().table();
         int blocks = PAGE / Machine.FRAME_SIZE;
         return guest.sum(mfn, t.device[mfn], t.block[mfn] / blocks, (int) (t.block[mfn] % blocks), t.generation[mfn]);
+    }
+
+    /** Whether a block of a disk is in memory under a record that calls it equal to the disk. */
+    boolean isReusable(int disk, long block) {
+        MappingTable t = domain().table();
+        for (Device device : domain().devices().values()) {
+            for (int mfn = 0; mfn < machine.frames() && device.storeId.equals(disks[disk].id()); mfn++) {
+                if (machine.owner[mfn] == domain().id()
+                        && t.reuse.get(mfn)
+                        && t.device[mfn] == device.id
+                        && t.block[mfn] == block) {
+                    return true;
+                }
+            }
+        }
+        return false;
     }
 
     /** What a power cycle leaves: disks lose what was not forced; whatever they hold now is the truth. */
