@@ -23,7 +23,7 @@ import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
+import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -53,7 +53,7 @@ final class Lab implements AutoCloseable {
 
     private final byte[][] now = new byte[2][];
     final Map<DropReason, Integer> dropped = new EnumMap<>(DropReason.class);
-    private final Random random;
+    private final SplittableRandom random;
     PageCache cache;
     PagedFile[] files = new PagedFile[2];
     private Balloon balloon;
@@ -70,7 +70,7 @@ final class Lab implements AutoCloseable {
 
     /** With every survivor validated when its file is mapped, if eager. */
     Lab(long seed, boolean eager) throws IOException {
-        random = new Random(seed);
+        random = new SplittableRandom(seed);
         String name = "lab" + NUMBER.incrementAndGet();
         machine = Machine.create(name, 4 * FRAMES, seed);
         config = CacheConfig.of("guest", (long) FRAMES * PAGE)
@@ -280,9 +280,15 @@ final class Lab implements AutoCloseable {
         if (found.length < least || found.length > most) {
             throw new AssertionError("disk " + i + " has " + found.length + " bytes, not " + least + " to " + most);
         }
+        int same = Math.min(found.length, last.length);
         for (int at = 0; at < found.length; at++) {
-            if (at < last.length && found[at] == last[at]) {
-                continue;
+            if (at < same) {
+                int differs = Arrays.mismatch(found, at, same, last, at, same);
+                if (differs < 0) {
+                    at = same - 1;
+                    continue;
+                }
+                at += differs;
             }
             boolean possible = false;
             for (byte[] image : allowed) {
