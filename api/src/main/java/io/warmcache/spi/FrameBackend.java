@@ -37,10 +37,11 @@ public interface FrameBackend extends AutoCloseable {
      * Changes the number of frames. Growing adds frames whose records are {@code FREE}; shrinking takes away the last
      * ones, whose records the caller has released, and gives their memory back. Memory of frames that do not exist may
      * be read without harm, and is no page's. A death at any step leaves a segment of the old or the new number of
-     * frames. Other verbs may run at the same time.
+     * frames. Other verbs may run at the same time. The present number changes nothing, and asks whether it could be
+     * changed.
      *
      * @throws UnsupportedOperationException if this back end cannot
-     * @throws IOException if memory cannot be had or given back; the number is unchanged then
+     * @throws IOException if memory cannot be had or given back, or not in this place; the number is unchanged then
      */
     default void resize(int frames) throws IOException {
         throw new UnsupportedOperationException("this back end cannot change its number of frames");

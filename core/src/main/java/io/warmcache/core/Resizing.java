@@ -44,6 +44,7 @@ final class Resizing {
         lock.lock();
         try {
             cache.checkOpen();
+            cache.backend.resize(frames.capacity()); // one that cannot says so before any page is given up
             resizeTo((int) wanted, false);
         } catch (UnsupportedOperationException e) {
             throw new CacheException("the back end \"" + cache.config.backend() + "\" cannot resize an open cache:"

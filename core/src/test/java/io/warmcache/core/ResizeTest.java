@@ -12,6 +12,7 @@ import io.warmcache.CacheConfig;
 import io.warmcache.CacheException;
 import io.warmcache.DropReason;
 import io.warmcache.MapOptions;
+import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
 import io.warmcache.WritePin;
@@ -374,6 +375,21 @@ class ResizeTest {
         assertEquals("capacity is 32767 bytes: it must hold at least 8 pages of 4096", e.getMessage());
         b.cache.close();
         assertThrows(CacheClosedException.class, () -> b.cache.resize(32L * PAGE));
+    }
+
+    @Test
+    void aBackEndThatCannotResizeSaysSoAndGivesUpNoPage() throws Exception {
+        CacheConfig config = CacheConfig.of("fixed", 64L * PAGE).withBackend("volatile");
+        try (PageCache cache = PageCache.open(config)) {
+            PagedFile file = cache.map(new MemoryStore(Bench.pages(1, 64)), MapOptions.DEFAULT);
+            file.read(0, MemorySegment.ofArray(new byte[64 * PAGE]));
+            CacheException e = assertThrows(CacheException.class, () -> cache.resize(32L * PAGE));
+            assertEquals(
+                    "the back end \"volatile\" cannot resize an open cache: close it, and open it with another capacity",
+                    e.getMessage());
+            assertEquals(64L * PAGE, cache.capacity());
+            assertEquals(64, cache.stats().residentFrames());
+        }
     }
 
     /** At every record change of a resize, what a successor of either capacity serves must be the store's. */

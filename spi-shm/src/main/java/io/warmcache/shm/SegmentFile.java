@@ -366,15 +366,24 @@ final class SegmentFile {
         }
     }
 
-    /** Overwrites everything with zeros, headers first. */
+    /** Makes everything zeros, headers first. Takes no storage for what has none. */
     void wipe() throws IOException {
         FsStat fs = fileSystem();
         if (fs.type() == FsStat.HUGETLBFS) {
             Libc.truncate(fd, 0, path);
             return;
         }
+        long size = stat().size();
         try (Arena arena = Arena.ofConfined()) {
-            writeZeros(arena.allocate(CHUNK, 4096), 0, stat().size());
+            MemorySegment zeros = arena.allocate(CHUNK, 4096);
+            writeZeros(zeros, 0, Math.min(size, 2 * Geometry.HEADER_SIZE));
+            try {
+                if (size > 0) {
+                    Libc.punch(fd, 0, Layout.roundUp(size, 4096), path);
+                }
+            } catch (ErrnoException e) {
+                writeZeros(zeros, 0, size); // a file system that knows no holes
+            }
         }
     }
 

@@ -514,7 +514,7 @@ final class ShmBackend implements FrameBackend {
         }
         synchronized (table) {
             requireOpen();
-            if (count != capacity && !limits.isSparse()) {
+            if (!limits.isSparse()) {
                 throw new IOException(segment.path() + " lies in huge pages, which cannot be resized: close the cache,"
                         + " and open it with another capacity");
             }

@@ -113,7 +113,7 @@ class FormatTest {
     }
 
     @Test
-    void arollbackToThisVersionIsColdAndSaysWhy() throws Exception {
+    void aRollbackToThisVersionIsColdAndSaysWhy() throws Exception {
         leftBy(NEXT);
         cold(NOW, "the segment has format version " + NEXT.version() + ", this library reads " + NOW.range());
         // The segment is this version's from here on.

@@ -142,6 +142,16 @@ class ResizeTest {
     }
 
     @Test
+    void droppingTakesNoMemoryForFramesThatDoNotExist() throws Exception {
+        ShmBackend b = env.attach(frames(16, 4000));
+        b.memory().asSlice(0, 16L * PAGE).fill((byte) 5);
+        Path link = Files.createLink(env.segments.resolve("evidence"), env.segment());
+        b.drop();
+        assertEquals(0, Libc.stat(link.toString(), false).allocated());
+        assertFalse(Files.exists(env.segment()));
+    }
+
+    @Test
     void aFrameInUseIsNotTakenAway() throws Exception {
         ShmBackend b = env.attach(frames(16, 32));
         ShmFile f = Env.map(b, file, Env.BUFFERED);
@@ -228,6 +238,9 @@ class ResizeTest {
 
     /** Looks at the segment as a death at this step leaves it, attached at each of several capacities. */
     private void at(String step) {
+        if (step.startsWith("begin") || step.startsWith("fill") || step.startsWith("journal")) {
+            return; // of other protocols
+        }
         steps.add(step);
         try {
             for (int[] config : new int[][] {{8, 8}, {24, 24}, {40, 64}}) {
