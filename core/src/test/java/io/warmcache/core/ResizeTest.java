@@ -385,7 +385,8 @@ class ResizeTest {
             file.read(0, MemorySegment.ofArray(new byte[64 * PAGE]));
             CacheException e = assertThrows(CacheException.class, () -> cache.resize(32L * PAGE));
             assertEquals(
-                    "the back end \"volatile\" cannot resize an open cache: close it, and open it with another capacity",
+                    "the back end \"volatile\" cannot resize an open cache: close it, and open it with another"
+                            + " capacity",
                     e.getMessage());
             assertEquals(64L * PAGE, cache.capacity());
             assertEquals(64, cache.stats().residentFrames());
