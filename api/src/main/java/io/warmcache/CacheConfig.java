@@ -25,6 +25,7 @@ import java.util.Objects;
  * @param maxFiles how many files the ledger can know at once; the least recently mapped is forgotten first
  * @param debug records where pins were taken, and makes use of a segment after its pin was closed an exception
  * @param options further settings of the back end
+ * @param warmUp how the cache becomes warm when its memory is gone
  */
 public record CacheConfig(
         String name,
@@ -39,9 +40,11 @@ public record CacheConfig(
         Duration latchTimeout,
         int maxFiles,
         boolean debug,
-        Map<String, String> options) {
+        Map<String, String> options,
+        WarmUpOptions warmUp) {
 
     public CacheConfig {
+        Objects.requireNonNull(warmUp, "warmUp");
         Objects.requireNonNull(name, "name");
         if (pageSize < 4096 || pageSize > 65536 || Integer.bitCount(pageSize) != 1) {
             throw new IllegalArgumentException(
@@ -87,7 +90,8 @@ public record CacheConfig(
                 Duration.ofSeconds(30),
                 1024,
                 false,
-                Map.of());
+                Map.of(),
+                WarmUpOptions.NONE);
     }
 
     /** Frames of the cache. */
@@ -102,61 +106,66 @@ public record CacheConfig(
 
     public CacheConfig withCapacity(long value) {
         return new CacheConfig(name, value, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withMaxCapacity(long value) {
         return new CacheConfig(name, capacity, value, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withPageSize(int value) {
         return new CacheConfig(name, capacity, maxCapacity, value, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withBackend(String value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, value, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withChecksum(String value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, value, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withValidation(Validation value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, value,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withOwnerWait(Duration value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                value, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options);
+                value, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withMaxUnfinishedAttaches(int value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, value, latchTimeout, maxFiles, debug, options);
+                ownerWait, value, latchTimeout, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withLatchTimeout(Duration value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, value, maxFiles, debug, options);
+                ownerWait, maxUnfinishedAttaches, value, maxFiles, debug, options, warmUp);
     }
 
     public CacheConfig withMaxFiles(int value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, value, debug, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, value, debug, options, warmUp);
     }
 
     public CacheConfig withDebug(boolean value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, value, options);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, value, options, warmUp);
     }
 
     public CacheConfig withOptions(Map<String, String> value) {
         return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, value);
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, value, warmUp);
+    }
+
+    public CacheConfig withWarmUp(WarmUpOptions value) {
+        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
+                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, value);
     }
 }

@@ -5,6 +5,7 @@ import io.warmcache.spi.PageCacheProvider;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.function.Consumer;
 
 /**
  * An embeddable page cache whose frames outlive the process. Safe for use by many threads.
@@ -83,6 +84,28 @@ public interface PageCache extends AutoCloseable {
      * in the first.
      */
     void flush() throws IOException;
+
+    /**
+     * Takes an image of every mapped store in the background, each in a file of its own, at no more than {@link
+     * WarmUpOptions#checkpointRate}. An image holds the pages that are in memory, verified and as the store has them
+     * when it is sealed. It is deleted before the next write to its store; a later cache restores it when it maps the
+     * store with {@code directory} as its {@link WarmUpOptions#directory}. Sealing holds up the writes of that store
+     * for three small forces.
+     *
+     * @param directory where the images go; created if it is missing
+     * @param progress called on the checkpoint's thread after each chunk; what it throws ends the checkpoint
+     * @throws CacheException if one is under way already
+     * @throws CacheClosedException if the cache is closed
+     */
+    Checkpoint checkpoint(Path directory, Consumer<Checkpoint.Progress> progress);
+
+    /** {@link #checkpoint(Path, Consumer)} without anybody told. */
+    default Checkpoint checkpoint(Path directory) {
+        return checkpoint(directory, progress -> {});
+    }
+
+    /** What is restored from images and read because of the hot list. */
+    WarmUp warmUp();
 
     /** {@link #close(Duration)} with a grace of 10 s. */
     @Override

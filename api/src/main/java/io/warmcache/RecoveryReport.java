@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache;
 
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +22,7 @@ import java.util.Map;
  * @param ownerWait how long the attach waited for a dying owner
  * @param timeToReady from the start of {@link PageCache#open} until every lookup was answered, owner wait included
  * @param files one line a file mapped so far
+ * @param images one line for each image found when a file was mapped; see {@link WarmUpOptions}
  */
 public record RecoveryReport(
         boolean warm,
@@ -34,11 +36,13 @@ public record RecoveryReport(
         long bytesKept,
         Duration ownerWait,
         Duration timeToReady,
-        List<FileRecovery> files) {
+        List<FileRecovery> files,
+        List<ImageRecovery> images) {
 
     public RecoveryReport {
         dropped = Map.copyOf(dropped);
         files = List.copyOf(files);
+        images = List.copyOf(images);
     }
 
     /** Frames that were found and not kept. */
@@ -56,4 +60,26 @@ public record RecoveryReport(
      * @param canaryBlocks blocks compared with the store to decide
      */
     public record FileRecovery(String name, String verdict, int found, int kept, int canaryBlocks) {}
+
+    /**
+     * What became of one store's image. A snapshot: restoring goes on in the background.
+     *
+     * @param name the store's name
+     * @param image the image's file
+     * @param accepted whether it passed the gates: then its pages are restored as far as each is good
+     * @param verdict why it was refused, or what was wrong with parts of it; empty if nothing was
+     * @param pages pages it holds
+     * @param restored pages restored from it
+     * @param damaged pages not restored because their bytes, or the part of the image they are in, failed the checks
+     * @param skipped pages not restored because they were in memory already, were written since, or found no free frame
+     */
+    public record ImageRecovery(
+            String name,
+            Path image,
+            boolean accepted,
+            String verdict,
+            long pages,
+            long restored,
+            long damaged,
+            long skipped) {}
 }

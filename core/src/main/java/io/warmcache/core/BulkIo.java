@@ -134,6 +134,24 @@ final class BulkIo {
             }
             return read;
         }
+        return loadEmpty(leaf, first, word, most, deadline, evictFirst, false) > 0;
+    }
+
+    /**
+     * Reads an EMPTY page, and with it as many of the following as can be had at once, into free frames alone: for
+     * those who have time.
+     *
+     * @return the number of pages read, 0 also if the word has changed
+     */
+    int warm(long[] leaf, long first, long word, int count) throws IOException {
+        return loadEmpty(leaf, first, word, Math.min(count, batch), CachedFile.NO_WAIT, false, true);
+    }
+
+    /** Returns how many pages were read. */
+    private int loadEmpty(
+            long[] leaf, long first, long word, int most, long deadline, boolean evictFirst, boolean freeOnly)
+            throws IOException {
+        int slot = RadixIndex.slot(first);
         long[][] leaves = new long[most][];
         long[] words = new long[most];
         int[] run = new int[most];
@@ -141,16 +159,22 @@ final class BulkIo {
         leaves[0] = leaf;
         words[0] = word;
         if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
-            return false;
+            return 0;
         }
         BackendFile backing = file.admit(leaf, slot, first, word, deadline, false);
         if (backing == null) {
-            return false;
+            return 0;
         }
         int owned = 1;
         try {
-            run[0] = file.takeFrame(first, deadline);
-            while (owned < most && ownNext(first + owned, leaves, words, run, owned)) {
+            run[0] = freeOnly
+                    ? frames.tryTakeFree(CachedFile.keyHash(file.fileId, first))
+                    : file.takeFrame(first, deadline);
+            if (run[0] < 0) {
+                file.giveUp(leaf, slot, first, word, -1);
+                return 0;
+            }
+            while (owned < most && ownNext(first + owned, leaves, words, run, owned, freeOnly)) {
                 owned++;
             }
             backing.fill(first, run, owned, file.size, file.sets.refill(first, owned));
@@ -170,11 +194,11 @@ final class BulkIo {
                 frames.evictFirst(run[i]);
             }
         }
-        return true;
+        return owned;
     }
 
     /** Owns a further page of a run and takes a frame for it, if both can be had at once. */
-    private boolean ownNext(long page, long[][] leaves, long[] words, int[] run, int i) {
+    private boolean ownNext(long page, long[][] leaves, long[] words, int[] run, int i, boolean freeOnly) {
         if (page >= file.pages() || page >= file.truncatingFrom) {
             return false;
         }
@@ -187,7 +211,8 @@ final class BulkIo {
         }
         int frame = -1;
         if (page < file.truncatingFrom && page < file.pages()) { // in this order, as in admit()
-            frame = frames.tryTake(CachedFile.keyHash(file.fileId, page));
+            long key = CachedFile.keyHash(file.fileId, page);
+            frame = freeOnly ? frames.tryTakeFree(key) : frames.tryTake(key);
         }
         if (frame < 0) {
             TranslationWord.set(leaf, slot, word);

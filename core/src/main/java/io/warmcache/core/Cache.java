@@ -6,6 +6,7 @@ import io.warmcache.CacheClosedException;
 import io.warmcache.CacheConfig;
 import io.warmcache.CacheException;
 import io.warmcache.CacheStats;
+import io.warmcache.Checkpoint;
 import io.warmcache.Health;
 import io.warmcache.LatchTimeoutException;
 import io.warmcache.MapOptions;
@@ -13,6 +14,9 @@ import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.RecoveryReport;
 import io.warmcache.StoreId;
+import io.warmcache.WarmUp;
+import io.warmcache.core.image.FileDisk;
+import io.warmcache.core.image.ImageDisk;
 import io.warmcache.spi.BackendConfig;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.BlockChecksum;
@@ -34,6 +38,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 
 /** One open cache: its files, their mapping and unmapping, and its end. */
 final class Cache implements PageCache {
@@ -61,6 +66,7 @@ final class Cache implements PageCache {
     final Recovery recovery;
     final Maintenance maintenance;
     final Resizing resizing;
+    final Images images;
 
     /** Every file that has frames or is mapped, by the ledger's number. */
     final Map<Long, CachedFile> files = new ConcurrentHashMap<>();
@@ -89,7 +95,7 @@ final class Cache implements PageCache {
 
     private boolean dropMemory;
 
-    private Cache(CacheConfig config, FrameBackend backend, int versionBits) {
+    private Cache(CacheConfig config, FrameBackend backend, int versionBits, ImageDisk disk) {
         this.config = config;
         this.backend = backend;
         memory = backend.memory();
@@ -101,32 +107,39 @@ final class Cache implements PageCache {
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
         resizing = new Resizing(this);
+        images = new Images(this, disk);
     }
 
     /** Bounded, so that it can be added to any time. */
-    private static long nanos(Duration duration) {
+    static long nanos(Duration duration) {
         Duration most = Duration.ofNanos(Long.MAX_VALUE / 4);
         return duration.isNegative() ? 0 : (duration.compareTo(most) < 0 ? duration : most).toNanos();
     }
 
     static Cache open(CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig)
             throws IOException {
-        return open(config, provider, backendConfig, VERSION_BITS);
+        return open(config, provider, backendConfig, VERSION_BITS, FileDisk.INSTANCE);
     }
 
     /**
-     * As {@link #open(CacheConfig, FrameBackendProvider, BackendConfig)}, for tests that want versions to wrap soon.
+     * As {@link #open(CacheConfig, FrameBackendProvider, BackendConfig)}, for tests that want versions to wrap soon, or
+     * to see every operation on images.
      */
     static Cache open(
-            CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig, int versionBits)
+            CacheConfig config,
+            FrameBackendProvider provider,
+            BackendConfig backendConfig,
+            int versionBits,
+            ImageDisk disk)
             throws IOException {
         long openedAt = System.nanoTime();
         FrameBackend backend = provider.attach(backendConfig);
         try {
-            Cache cache = new Cache(config, backend, versionBits);
+            Cache cache = new Cache(config, backend, versionBits, disk);
             cache.recovery.attach(openedAt);
             if (!"off".equals(config.options().get(OPTION_MAINTENANCE))) {
                 cache.maintenance.start();
+                cache.images.start();
             }
             LOG.log(System.Logger.Level.DEBUG, () -> "opened \"" + config.name() + "\": " + cache.recovery());
             return cache;
@@ -207,19 +220,21 @@ final class Cache implements PageCache {
     }
 
     private MappedFile mapNew(BackingStore store, MapOptions options) throws IOException {
-        BackendFile backing;
+        GuardedFile backing;
         try {
-            backing = new ParkingFile(backend.openFile(store, this::forget));
+            backing = images.guard(new ParkingFile(backend.openFile(store, this::forget)));
         } catch (Throwable t) {
             closeQuietly(store::close, t);
             throw t;
         }
         CachedFile file = fileOf(backing.fileId());
+        List<WarmUpJob> work;
         try {
             file.name = store.name();
             file.poison = null;
             file.degraded = null;
             recovery.passGates(file, backing, options);
+            work = images.mapped(file, backing);
         } catch (Throwable t) {
             closeQuietly(backing::close, t);
             throw t;
@@ -228,6 +243,7 @@ final class Cache implements PageCache {
         file.backing = backing;
         file.open = true;
         mapped.put(store.id(), file);
+        images.queue(work);
         return share(file);
     }
 
@@ -305,7 +321,7 @@ final class Cache implements PageCache {
                     // Writers that were under way when the file stopped admitting new ones.
                     file.writeBack.flush(backing, 0);
                     awaitReleased(file, deadline);
-                    if (force && file.sets.anyUnforced()) {
+                    if ((force || images.wantsForce()) && file.sets.anyUnforced()) {
                         file.writeBack.force(backing);
                     }
                 }
@@ -313,6 +329,7 @@ final class Cache implements PageCache {
                 file.open = true;
                 throw t;
             }
+            images.closing(file, backing);
             recovery.park(file);
             if (poisoned) {
                 recovery.forget(file);
@@ -476,6 +493,16 @@ final class Cache implements PageCache {
     }
 
     @Override
+    public Checkpoint checkpoint(Path directory, Consumer<Checkpoint.Progress> progress) {
+        return images.checkpoint(directory, progress);
+    }
+
+    @Override
+    public WarmUp warmUp() {
+        return images;
+    }
+
+    @Override
     public Health health() {
         List<String> problems = new ArrayList<>();
         if (closing) {
@@ -484,6 +511,10 @@ final class Cache implements PageCache {
         String background = maintenance.failure();
         if (background != null) {
             problems.add(background);
+        }
+        String warming = images.failure();
+        if (warming != null) {
+            problems.add(warming);
         }
         for (CachedFile file : files.values()) {
             Throwable poison = file.poison;
@@ -546,6 +577,7 @@ final class Cache implements PageCache {
             closing = true;
             VarHandle.fullFence(); // before any look at the index: the other side of a pin
             maintenance.stop();
+            images.stopThreads();
             int held = awaitPins(System.nanoTime() + nanos(grace));
             if (held > 0) {
                 postpone();
@@ -621,6 +653,7 @@ final class Cache implements PageCache {
 
     private void giveBack() throws IOException {
         detached = true;
+        images.dropping = dropMemory;
         List<Throwable> failures = new ArrayList<>();
         mapLock.lock();
         try {
@@ -636,6 +669,7 @@ final class Cache implements PageCache {
         } finally {
             mapLock.unlock();
         }
+        images.writeHotList();
         try {
             if (dropMemory) {
                 backend.drop();

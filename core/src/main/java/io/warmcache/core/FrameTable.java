@@ -249,6 +249,34 @@ final class FrameTable {
         }
     }
 
+    /** As {@link #tryTake}, but evicts nothing. */
+    int tryTakeFree(long keyHash) {
+        lock.lock();
+        try {
+            if (freeCount == 0) {
+                return -1;
+            }
+            int frame = free[--freeCount];
+            takenSinceSave++;
+            policy.loaded(frame, keyHash);
+            return frame;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** How hot the pages in some frames are, in classes from 0 to 3, the coldest; see {@link Replacement#heat}. */
+    void heatClasses(int[] of, int count, int[] classes) {
+        lock.lock();
+        try {
+            for (int i = 0; i < count; i++) {
+                classes[i] = Math.clamp(4 - (policy.heat(of[i]) >>> 32), 0, 3);
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Gives back a frame whose record is FREE and which no word names any more. */
     void giveBack(int frame) {
         lock.lock();

@@ -83,7 +83,8 @@ final class Recovery {
                 (long) kept << frames.pageShift,
                 Duration.ofNanos(attach.ownerWaitNanos()),
                 timeToReady,
-                perFile);
+                perFile,
+                cache.images.recovered());
     }
 
     // ---- attach
@@ -332,7 +333,7 @@ final class Recovery {
     }
 
     /** Verifies a frame whose word is owned and stays UNVERIFIED. */
-    private boolean validate(CachedFile file, long page, int frame) {
+    boolean validate(CachedFile file, long page, int frame) {
         int flags = frames.survivorFlags(frame) & FrameTable.FOUND;
         boolean good = file.verifySurvivor(frame, page);
         if (good) {

@@ -152,7 +152,7 @@ final class WriteBack {
     }
 
     /** B1. Returns the frame, or -1 if the page is not resident, or not to be had without waiting. */
-    private int setFlush(long[] leaf, int slot, long page, boolean wait, long deadline) {
+    int setFlush(long[] leaf, int slot, long page, boolean wait, long deadline) {
         while (true) {
             long word = TranslationWord.acquire(leaf, slot);
             long state = TranslationWord.state(word);
@@ -169,7 +169,7 @@ final class WriteBack {
         }
     }
 
-    private void clearFlush(long[] leaf, int slot, long page) {
+    void clearFlush(long[] leaf, int slot, long page) {
         while (true) {
             long word = TranslationWord.acquire(leaf, slot);
             if (TranslationWord.cas(leaf, slot, word, word & ~FLUSH)) {

@@ -8,6 +8,8 @@ import io.warmcache.MapOptions;
 import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
 import io.warmcache.core.checksum.Checksums;
+import io.warmcache.core.image.FileDisk;
+import io.warmcache.core.image.ImageDisk;
 import io.warmcache.spi.AttachReport;
 import io.warmcache.spi.BackendConfig;
 import io.warmcache.spi.BackendFile;
@@ -92,6 +94,10 @@ final class HeapBackend implements FrameBackend {
 
         /** A cache on this segment; the one before, if there is one, has died. */
         Cache attach(CacheConfig config, int versionBits) throws IOException {
+            return attach(config, versionBits, FileDisk.INSTANCE);
+        }
+
+        Cache attach(CacheConfig config, int versionBits, ImageDisk disk) throws IOException {
             FrameBackendProvider provider = new FrameBackendProvider() {
                 @Override
                 public String name() {
@@ -110,7 +116,7 @@ final class HeapBackend implements FrameBackend {
                 }
             };
             BlockChecksum checksum = Checksums.byName(config.checksum()).orElseThrow();
-            return Cache.open(config, provider, new BackendConfig(config, checksum, Checksums.ALL), versionBits);
+            return Cache.open(config, provider, new BackendConfig(config, checksum, Checksums.ALL), versionBits, disk);
         }
 
         Cache attach(CacheConfig config) throws IOException {

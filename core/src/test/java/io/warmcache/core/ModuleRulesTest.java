@@ -57,6 +57,7 @@ class ModuleRulesTest {
             Set.of(
                     "java..",
                     "com.sun.nio.file",
+                    "net.jpountz.lz4",
                     "org.jspecify..",
                     "org.roaringbitmap..",
                     "io.warmcache",

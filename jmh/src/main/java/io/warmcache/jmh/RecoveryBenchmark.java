@@ -126,7 +126,8 @@ public class RecoveryBenchmark {
                 warm.latchTimeout(),
                 warm.maxFiles(),
                 false,
-                warm.options());
+                warm.options(),
+                warm.warmUp());
         byte[] bytes = new byte[64 * PAGE_SIZE];
         long sum = 0;
         PageCache cache = PageCache.open(other);

@@ -1,0 +1,125 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.CacheException;
+import io.warmcache.Checkpoint;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/** One checkpoint of all mapped files, one file after the other. */
+final class CheckpointRun implements Checkpoint {
+    private final Images owner;
+    private final Path directory;
+    private final Consumer<Progress> listener;
+    private final CountDownLatch done = new CountDownLatch(1);
+    private volatile boolean cancelled;
+    private volatile Progress progress = new Progress(0, 0, 0, 0, 0);
+    private volatile Report report = new Report(true, Duration.ZERO, List.of());
+    private volatile @Nullable Throwable failure;
+
+    CheckpointRun(Images owner, Path directory, Consumer<Progress> listener) {
+        this.owner = owner;
+        this.directory = directory;
+        this.listener = listener;
+    }
+
+    /** Does everything; on a thread of its own. */
+    void run() {
+        long began = System.nanoTime();
+        List<Image> images = new ArrayList<>();
+        try {
+            take(images);
+        } catch (RuntimeException | Error e) {
+            failure = e;
+        } finally {
+            report = new Report(cancelled, Duration.ofNanos(System.nanoTime() - began), images);
+            owner.checkpointEnded();
+            done.countDown();
+        }
+    }
+
+    private void take(List<Image> images) {
+        List<CachedFile> files =
+                owner.cache.files().stream().filter(file -> file.open).toList();
+        Throttle throttle = new Throttle(owner.options.checkpointRate());
+        for (CachedFile file : files) {
+            if (cancelled) {
+                return;
+            }
+            Progress before = progress;
+            ImageCopy[] copy = new ImageCopy[1];
+            Runnable told = () -> {
+                ImageCopy now = copy[0];
+                progress = new Progress(
+                        files.size(),
+                        before.filesDone(),
+                        before.pages() + now.found(),
+                        before.pagesDone() + now.looked(),
+                        before.bytesWritten() + now.length());
+                listener.accept(progress);
+            };
+            if (!(file.backing instanceof GuardedFile guard)) {
+                continue; // closed meanwhile
+            }
+            copy[0] = owner.copyOf(file, guard, directory, throttle, () -> !cancelled, told);
+            images.add(copy[0].run(owner.classes(file)));
+            Progress now = progress;
+            progress = new Progress(
+                    files.size(),
+                    before.filesDone() + 1,
+                    before.pages() + copy[0].found(),
+                    before.pagesDone() + copy[0].looked(),
+                    now.bytesWritten());
+        }
+        listener.accept(progress);
+    }
+
+    @Override
+    public Progress progress() {
+        return progress;
+    }
+
+    @Override
+    public boolean isDone() {
+        return done.getCount() == 0;
+    }
+
+    @Override
+    public void cancel() {
+        if (!isDone()) {
+            cancelled = true;
+        }
+    }
+
+    /** For a cache that is being closed: cancels, and waits for the end. */
+    void stop() {
+        cancelled = true;
+        boolean interrupted = false;
+        while (true) {
+            try {
+                done.await();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    public Report await() throws InterruptedException {
+        done.await();
+        Throwable cause = failure;
+        if (cause != null) {
+            throw new CacheException("the checkpoint to " + directory + " failed: " + cause, cause);
+        }
+        return report;
+    }
+}
