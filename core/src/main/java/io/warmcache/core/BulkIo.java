@@ -144,7 +144,7 @@ final class BulkIo {
      * @return the number of pages read, 0 also if the word has changed
      */
     int warm(long[] leaf, long first, long word, int count) throws IOException {
-        return loadEmpty(leaf, first, word, Math.min(count, batch), CachedFile.NO_WAIT, false, true);
+        return loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, false, true);
     }
 
     /** Returns how many pages were read. */

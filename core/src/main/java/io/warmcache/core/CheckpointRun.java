@@ -53,30 +53,31 @@ final class CheckpointRun implements Checkpoint {
             }
             Progress before = progress;
             ImageCopy[] copy = new ImageCopy[1];
-            Runnable told = () -> {
-                ImageCopy now = copy[0];
-                progress = new Progress(
-                        files.size(),
-                        before.filesDone(),
-                        before.pages() + now.found(),
-                        before.pagesDone() + now.looked(),
-                        before.bytesWritten() + now.length());
-                listener.accept(progress);
-            };
             if (!(file.backing instanceof GuardedFile guard)) {
                 continue; // closed meanwhile
             }
-            copy[0] = owner.copyOf(file, guard, directory, throttle, () -> !cancelled, told);
+            copy[0] = owner.copyOf(
+                    file, guard, directory, throttle, () -> !cancelled, () -> tell(files, before, copy[0], 0));
             images.add(copy[0].run(owner.classes(file)));
-            Progress now = progress;
-            progress = new Progress(
-                    files.size(),
-                    before.filesDone() + 1,
-                    before.pages() + copy[0].found(),
-                    before.pagesDone() + copy[0].looked(),
-                    now.bytesWritten());
+            tell(files, before, copy[0], 1);
         }
-        listener.accept(progress);
+    }
+
+    private void tell(List<CachedFile> files, Progress before, ImageCopy copy, int done) {
+        progress = new Progress(
+                files.size(),
+                before.filesDone() + done,
+                before.pages() + copy.found(),
+                before.pagesDone() + copy.looked(),
+                before.bytesWritten() + copy.length());
+        try {
+            if (!cancelled) {
+                listener.accept(progress);
+            }
+        } catch (RuntimeException e) {
+            failure = e;
+            cancelled = true;
+        }
     }
 
     @Override

@@ -69,7 +69,7 @@ final class ImageCopy {
      * An image of {@code file} to be put at {@code target}.
      *
      * @param goesOn asked now and then whether to go on
-     * @param told called after each chunk and at the end
+     * @param told called after each chunk
      */
     ImageCopy(
             CachedFile file,
@@ -183,7 +183,6 @@ final class ImageCopy {
                     return CANCELLED;
                 }
                 if (guard.seal(times ? writes : -1, failures, () -> seal(out, written))) {
-                    told.run();
                     return SEALED;
                 }
             }

@@ -16,7 +16,7 @@ import java.util.Random;
 
 /**
  * A file system on the heap that loses power: of what was not forced, bytes are lost from any point on, and each change
- * of a name is kept or lost by itself. For one thread.
+ * of a name is kept or lost by itself.
  */
 final class HeapDisk implements ImageDisk {
     /** Runs before each operation; may throw. */
@@ -39,20 +39,20 @@ final class HeapDisk implements ImageDisk {
     private Map<Path, Inode> durable = new HashMap<>();
     private final List<Change> pending = new ArrayList<>();
 
-    private void change(Change change) {
+    private synchronized void change(Change change) {
         change.apply(names);
         pending.add(change);
     }
 
     /** What a death of the process leaves: everything. */
-    HeapDisk afterKill() {
+    synchronized HeapDisk afterKill() {
         HeapDisk after = new HeapDisk();
         names.forEach((path, inode) -> after.names.put(path, copy(inode, inode.bytes.length)));
         after.durable = new HashMap<>(after.names);
         return after;
     }
 
-    HeapDisk afterPowerLoss(Random random) {
+    synchronized HeapDisk afterPowerLoss(Random random) {
         Map<Path, Inode> left = new HashMap<>(durable);
         for (Change change : pending) {
             if (random.nextBoolean()) {
@@ -75,16 +75,16 @@ final class HeapDisk implements ImageDisk {
         return copy;
     }
 
-    boolean has(Path file) {
+    synchronized boolean has(Path file) {
         return names.containsKey(file);
     }
 
-    byte[] bytes(Path file) {
+    synchronized byte[] bytes(Path file) {
         return names.get(file).bytes.clone();
     }
 
     /** Puts a file there, durably. */
-    void put(Path file, byte[] bytes) {
+    synchronized void put(Path file, byte[] bytes) {
         Inode inode = new Inode();
         inode.bytes = bytes.clone();
         inode.forced = bytes.length;
@@ -93,7 +93,7 @@ final class HeapDisk implements ImageDisk {
     }
 
     @Override
-    public Writer create(Path file) throws IOException {
+    public synchronized Writer create(Path file) throws IOException {
         hook.before("create", file);
         Inode inode = new Inode();
         change(map -> map.put(file, inode));
@@ -119,7 +119,7 @@ final class HeapDisk implements ImageDisk {
     }
 
     @Override
-    public Reader open(Path file) throws IOException {
+    public synchronized Reader open(Path file) throws IOException {
         hook.before("open", file);
         Inode inode = names.get(file);
         if (inode == null) {
@@ -146,7 +146,7 @@ final class HeapDisk implements ImageDisk {
     }
 
     @Override
-    public void rename(Path from, Path to) throws IOException {
+    public synchronized void rename(Path from, Path to) throws IOException {
         hook.before("rename", to);
         Inode inode = names.get(from);
         if (inode == null) {
@@ -159,7 +159,7 @@ final class HeapDisk implements ImageDisk {
     }
 
     @Override
-    public boolean delete(Path file) throws IOException {
+    public synchronized boolean delete(Path file) throws IOException {
         hook.before("delete", file);
         boolean there = names.containsKey(file);
         if (there) {
@@ -169,7 +169,7 @@ final class HeapDisk implements ImageDisk {
     }
 
     @Override
-    public void forceDirectory(Path directory) throws IOException {
+    public synchronized void forceDirectory(Path directory) throws IOException {
         hook.before("forceDirectory", directory);
         durable = new HashMap<>(names);
         pending.clear();

@@ -30,7 +30,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 class ImageDeathTest {
     private static final int PAGE = 65536;
     private static final int FRAMES = 24;
-    private static final int DEATHS = Integer.getInteger("warmcache.deaths", 60);
+    private static final int DEATHS = Integer.getInteger("warmcache.deaths", 40);
     private static final Path DIRECTORY = Path.of("/images");
 
     @ParameterizedTest
