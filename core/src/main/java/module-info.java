@@ -10,6 +10,9 @@ module io.warmcache.core {
 
     uses io.warmcache.spi.FrameBackendProvider;
 
+    provides io.warmcache.spi.BlockChecksum with
+            io.warmcache.core.checksum.Crc32c,
+            io.warmcache.core.checksum.Xxh64;
     provides io.warmcache.spi.PageCacheProvider with
             io.warmcache.core.CacheProvider;
     provides io.warmcache.spi.FrameBackendProvider with

@@ -7,6 +7,8 @@ module io.warmcache.xen {
 
     exports io.warmcache.xen;
 
+    uses io.warmcache.spi.BlockChecksum;
+
     provides io.warmcache.spi.FrameBackendProvider with
             io.warmcache.xen.XenProvider;
 }

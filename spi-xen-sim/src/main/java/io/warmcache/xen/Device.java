@@ -3,6 +3,7 @@ package io.warmcache.xen;
 
 import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +31,9 @@ final class Device {
 
     /** Checksums of the blocks written last, oldest first. */
     final Map<Long, Long> ring = new LinkedHashMap<>();
+
+    /** Where guests are other processes: the frame of each page, as last recorded. */
+    final Map<Long, Integer> frameOf = new HashMap<>();
 
     Device(long id, StoreId storeId) {
         this.id = id;

@@ -54,6 +54,12 @@ public final class Domain {
     private @Nullable BitSet logDirty;
     private @Nullable MemorySegment window;
     private @Nullable GuestBackend guest;
+    /** Where machine memory is shared with guests of other processes: what this one is granted. */
+    private @Nullable DomainMemory memory;
+    /** The connection of a guest in another process; an attach waits for its end. */
+    @Nullable Object session;
+    /** Why the records must not be used again; empty if they may. */
+    String distrusted = "";
 
     // What the back end's attaches left, as a header would hold it.
     boolean used;
@@ -138,6 +144,10 @@ public final class Domain {
         return incarnation;
     }
 
+    @Nullable DomainMemory memory() {
+        return memory;
+    }
+
     MappingTable table() {
         return table;
     }
@@ -158,8 +168,11 @@ public final class Domain {
 
     void build() throws IOException {
         int pfn = 0;
+        if (machine.isShared()) {
+            memory = new DomainMemory(this);
+        }
         // Small extents where the kernel has mappings enough for them, so that memory is scattered as finely as it can.
-        boolean large = pages > 32_768;
+        boolean large = machine.isShared() || pages > 32_768;
         while (pfn < pages) {
             int order = large && pages - pfn >= 1 << Machine.LARGE_ORDER ? Machine.LARGE_ORDER : 0;
             populate(pfn, order);
@@ -231,7 +244,7 @@ public final class Domain {
             for (int pfn = 0; pfn < pages; pfn++) {
                 int mfn = p2m[pfn];
                 if (mfn < 0) {
-                    populate(pfn, 0);
+                    populate(pfn, machine.isShared() ? Machine.LARGE_ORDER : 0);
                     continue;
                 }
                 if (table.state(mfn) == FrameState.WRITTEN && !machine.breaks(Mutation.UNFORCED_KEPT_AFTER_REBOOT)) {
@@ -258,7 +271,8 @@ public final class Domain {
         }
     }
 
-    private void drain() {
+    /** Waits for the requests of a guest that is dead; with the machine's lock held. */
+    void drain() {
         boolean interrupted = false;
         while (inFlight > 0) {
             try {
@@ -289,8 +303,17 @@ public final class Domain {
                 if (mfn >= 0) {
                     p2m[pfn] = -1;
                     table.state(mfn, FrameState.FREE);
+                    DomainMemory from = memory;
+                    if (from != null && pfn % DomainMemory.EXTENT_PAGES == 0) {
+                        from.revoke(pfn, mfn);
+                    }
                     machine.free(mfn);
                 }
+            }
+            DomainMemory granted = memory;
+            memory = null;
+            if (granted != null) {
+                granted.close();
             }
             machine.forget(this);
             machine.notifyAll();
@@ -354,6 +377,10 @@ public final class Domain {
     }
 
     private void requirePfns(int pfn, int order) {
+        if (order == 0 && machine.isShared()) {
+            throw new HypercallException(
+                    Reason.EINVAL, "memory that other processes map is granted in extents of order 9 alone");
+        }
         if (order != 0 && order != Machine.LARGE_ORDER) {
             throw new HypercallException(Reason.EINVAL, "extents have order 0 or " + Machine.LARGE_ORDER);
         }
@@ -389,6 +416,10 @@ public final class Domain {
     private void populate(int pfn, int order) throws IOException {
         int first = machine.allocate(order);
         int count = 1 << order;
+        DomainMemory granted = memory;
+        if (granted != null) {
+            granted.grant(pfn, first, count);
+        }
         for (int i = 0; i < count; i++) {
             machine.owner[first + i] = id;
             machine.m2p[first + i] = pfn + i;
@@ -433,6 +464,10 @@ public final class Domain {
                 map(i, -1, Access.NONE);
                 table.state(mfn, FrameState.FREE);
                 p2m[i] = -1;
+                DomainMemory from = memory;
+                if (from != null && i % DomainMemory.EXTENT_PAGES == 0) {
+                    from.revoke(i, mfn);
+                }
                 machine.free(mfn);
             }
             MemorySegment mapped = window;

@@ -3,6 +3,7 @@ package io.warmcache.xen;
 
 import io.warmcache.BackingStore;
 import io.warmcache.BusyException;
+import io.warmcache.IoMode;
 import io.warmcache.MapOptions;
 import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
@@ -20,15 +21,23 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.concurrent.TimeUnit;
 
-/** A plain file as a virtual disk, owned by {@code flock}. Read and written through the host's page cache. */
+/**
+ * A plain file as a virtual disk, owned by {@code flock}. Read and written through the host's page cache, or past it
+ * where whole blocks move and that was asked for.
+ */
 final class FileDisk implements BackingStore {
+    private static final int BLOCK = Machine.FRAME_SIZE;
+
     private final int fd;
+    /** The same file for direct I/O, or -1. */
+    private final int directFd;
     private final Path file;
     private final StoreId id;
     private volatile boolean closed;
 
-    private FileDisk(int fd, Path file, StoreId id) {
+    private FileDisk(int fd, int directFd, Path file, StoreId id) {
         this.fd = fd;
+        this.directFd = directFd;
         this.file = file;
         this.id = id;
     }
@@ -63,6 +72,15 @@ final class FileDisk implements BackingStore {
     }
 
     static FileDisk open(Path file, MapOptions options) throws IOException {
+        return open(file, options, false);
+    }
+
+    /** As {@link #open}, with direct I/O unless the options say buffered. */
+    static FileDisk openHosted(Path file, MapOptions options) throws IOException {
+        return open(file, options, options.ioMode() != IoMode.BUFFERED);
+    }
+
+    private static FileDisk open(Path file, MapOptions options, boolean direct) throws IOException {
         StoreId id = identify(file, options);
         int fd = Libc.open(file.toAbsolutePath().toString());
         boolean done = false;
@@ -75,8 +93,13 @@ final class FileDisk implements BackingStore {
                 throw new IOException(
                         file + " was replaced by another program while it was being mapped: map it again");
             }
+            int directFd = direct ? Libc.openDirect(file.toAbsolutePath().toString()) : -1;
+            if (direct && directFd < 0 && options.ioMode() == IoMode.DIRECT) {
+                throw new IOException(file + " is on a file system that takes no direct I/O: map it with IoMode.AUTO or"
+                        + " BUFFERED");
+            }
             done = true;
-            return new FileDisk(fd, file, id);
+            return new FileDisk(fd, directFd, file, id);
         } finally {
             if (!done) {
                 Libc.close(fd);
@@ -129,7 +152,7 @@ final class FileDisk implements BackingStore {
                 return n;
             }
         }
-        int n = Libc.read(fd, target, position, name());
+        int n = Libc.read(descriptor(position, target), target, position, name());
         return n == 0 && target.byteSize() > 0 ? -1 : n;
     }
 
@@ -141,7 +164,13 @@ final class FileDisk implements BackingStore {
                 return write(position, arena.allocate(source.byteSize()).copyFrom(source));
             }
         }
-        return Libc.write(fd, source, position, name());
+        return Libc.write(descriptor(position, source), source, position, name());
+    }
+
+    /** Direct where the transfer is of whole blocks: the length of the file is never anything but what was asked. */
+    private int descriptor(long position, MemorySegment memory) {
+        boolean whole = ((position | memory.address() | memory.byteSize()) & BLOCK - 1) == 0;
+        return directFd >= 0 && whole ? directFd : fd;
     }
 
     @Override
@@ -160,6 +189,9 @@ final class FileDisk implements BackingStore {
     public synchronized void close() {
         if (!closed) {
             closed = true;
+            if (directFd >= 0) {
+                Libc.close(directFd);
+            }
             Libc.close(fd);
         }
     }

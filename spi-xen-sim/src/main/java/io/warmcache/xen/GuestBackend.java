@@ -43,6 +43,9 @@ final class GuestBackend implements FrameBackend {
     /** Frames whose write fault was elided, for {@link Mutation#DIRTY_AFTER_THE_BYTES}. */
     private final BitSet elided = new BitSet();
 
+    /** Frames with a request under way; where guests are other processes. */
+    final BitSet busy = new BitSet();
+
     private boolean closed;
 
     private GuestBackend(Domain domain, CacheConfig cache, BlockChecksum checksum, AttachReport report)
@@ -57,7 +60,7 @@ final class GuestBackend implements FrameBackend {
         this.checksum =
                 machine.breaks(Mutation.KEY_LEFT_OUT_OF_CHECKSUM) ? new KeylessChecksum(checksum) : checksum;
         this.report = report;
-        window = domain.mapWindow((long) frames * pageSize);
+        window = machine.isShared() ? MemorySegment.NULL : domain.mapWindow((long) frames * pageSize);
     }
 
     /** Why the domain's records cannot be taken over; empty if they can. */
@@ -65,6 +68,9 @@ final class GuestBackend implements FrameBackend {
         CacheConfig cache = config.cache();
         if (!domain.used) {
             return "";
+        }
+        if (!domain.distrusted.isEmpty()) {
+            return domain.distrusted;
         }
         if (domain.pageSize != cache.pageSize()) {
             return "the domain's cache has pages of " + domain.pageSize + " bytes, the configuration says "
@@ -362,6 +368,52 @@ final class GuestBackend implements FrameBackend {
         }
     }
 
+    // ---- where guests are other processes
+
+    /** What a guest logged; with the machine's lock held. A frame of a request under way is that request's. */
+    void take(int kind, int frame) {
+        if (frame >= frames || busy.get(frame)) {
+            return;
+        }
+        FrameState state = worst(frame);
+        boolean equal = state == FrameState.CLEAN || state == FrameState.WRITTEN;
+        if (kind == SharedInfo.DIRTY && equal) {
+            fault(frame);
+        } else if (kind == SharedInfo.RELEASE) {
+            free(frame);
+        } else if (kind == SharedInfo.FORCED && equal) {
+            settleForced(frame);
+        }
+    }
+
+    /** With the machine's lock held: any state to FREE. */
+    void free(int frame) {
+        MappingTable table = domain.table();
+        int first = mfn(frame, 0);
+        Device device = domain.devices().get(table.device[first]);
+        if (device != null) {
+            device.frameOf.remove(table.block[first] / blocks, frame);
+        }
+        state(frame, FrameState.FREE);
+        for (int b = 0; b < blocks; b++) {
+            domain.writable(mfn(frame, b));
+        }
+    }
+
+    /** Whether a frame was written, not forced, and its guest has died since. */
+    boolean isLost(int frame) {
+        synchronized (machine) {
+            return domain.table().lost.get(mfn(frame, 0));
+        }
+    }
+
+    /** Refuses frames that there are not: a guest may ask for anything. */
+    void requireFrame(int frame) {
+        if (frame < 0 || frame >= frames) {
+            throw new IllegalArgumentException("frame " + frame + " of " + frames);
+        }
+    }
+
     /**
      * {@code WRITTEN} to {@code CLEAN} if the disk was forced after the write: the VMM saw both, and does not take the
      * guest's word for it.
@@ -370,15 +422,19 @@ final class GuestBackend implements FrameBackend {
     public void forced(int frame) {
         domain.step(boot, "forced");
         synchronized (machine) {
-            if (!hasMemory(frame) || worst(frame) != FrameState.WRITTEN || !agree(frame)) {
-                return;
-            }
-            MappingTable table = domain.table();
-            int first = mfn(frame, 0);
-            Device device = domain.devices().get(table.device[first]);
-            if (device != null && table.writtenAt[first] <= device.forced && !table.lost.get(first)) {
-                state(frame, FrameState.CLEAN);
-            }
+            settleForced(frame);
+        }
+    }
+
+    private void settleForced(int frame) {
+        if (!hasMemory(frame) || worst(frame) != FrameState.WRITTEN || !agree(frame)) {
+            return;
+        }
+        MappingTable table = domain.table();
+        int first = mfn(frame, 0);
+        Device device = domain.devices().get(table.device[first]);
+        if (device != null && table.writtenAt[first] <= device.forced && !table.lost.get(first)) {
+            state(frame, FrameState.CLEAN);
         }
     }
 
@@ -466,6 +522,9 @@ final class GuestBackend implements FrameBackend {
         }
         synchronized (machine) {
             if (victim != null) {
+                for (int frame : List.copyOf(victim.frameOf.values())) {
+                    free(frame);
+                }
                 domain.devices().remove(victim.id);
             }
             boolean fresh = known == null;
@@ -473,7 +532,9 @@ final class GuestBackend implements FrameBackend {
             domain.devices().put(device.id, device);
             device.open = true;
             device.lastOpened = ++domain.opens;
-            return new GuestFile(this, device, store, version, fresh);
+            return machine.isShared()
+                    ? new HostedFile(this, device, store, version, fresh)
+                    : new GuestFile(this, device, store, version, fresh);
         }
     }
 

@@ -17,22 +17,22 @@ import java.util.concurrent.locks.LockSupport;
  * frames. Each request moves the bytes of whole blocks and records in the cache-mapping table what each frame holds
  * afterwards.
  */
-final class GuestFile implements BackendFile {
-    private static final int BLOCK = Machine.FRAME_SIZE;
+class GuestFile implements BackendFile {
+    static final int BLOCK = Machine.FRAME_SIZE;
 
     /** For so long after a write the times of a plain file could not show another one. */
     private static final long STAMP_LAG = TimeUnit.MILLISECONDS.toNanos(20);
 
-    private final GuestBackend guest;
-    private final Domain domain;
-    private final Machine machine;
-    private final MappingTable table;
-    private final Device device;
-    private final BackingStore store;
+    final GuestBackend guest;
+    final Domain domain;
+    final Machine machine;
+    final MappingTable table;
+    final Device device;
+    final BackingStore store;
     private final StoreVersion versionAtOpen;
-    private final boolean heuristic;
+    final boolean heuristic;
     private final FileVerdict verdict;
-    private final int blocks;
+    final int blocks;
     private volatile boolean accepted;
     private volatile boolean closed;
 
@@ -95,19 +95,19 @@ final class GuestFile implements BackendFile {
     // ---- requests
 
     /** The work of one request. */
-    private interface Request {
+    interface Request {
         void run() throws IOException;
     }
 
     /** The same, without I/O to fail. */
-    private interface Update {
+    interface Update {
         void run();
     }
 
     /**
      * Runs a request, which the VMM drains if the guest dies meanwhile; the dead guest is not told how it ended.
      */
-    private void request(String name, Request work) throws IOException {
+    void request(String name, Request work) throws IOException {
         requireOpen();
         domain.enter(guest.boot, name);
         try {
@@ -118,7 +118,7 @@ final class GuestFile implements BackendFile {
         domain.requireAlive(guest.boot);
     }
 
-    private void update(String name, Update work) {
+    void update(String name, Update work) {
         requireOpen();
         domain.enter(guest.boot, name);
         try {
@@ -136,7 +136,7 @@ final class GuestFile implements BackendFile {
         }
     }
 
-    private void requireAccepted() {
+    void requireAccepted() {
         if (!accepted) {
             throw new IllegalStateException(store.name() + " has not been accepted");
         }
@@ -211,7 +211,7 @@ final class GuestFile implements BackendFile {
     }
 
     /** From FREE to FILLING under a new key and generation; no guest mapping may be written from here on. */
-    private void begin(long page, int frame) {
+    void begin(long page, int frame) {
         domain.stepWithin("begin");
         synchronized (machine) {
             FrameState state = guest.state(frame);
@@ -235,7 +235,7 @@ final class GuestFile implements BackendFile {
         }
     }
 
-    private void require(long page, int frame, FrameState one, FrameState other) {
+    void require(long page, int frame, FrameState one, FrameState other) {
         FrameState state = guest.state(frame);
         if (state != one && state != other) {
             throw new IllegalStateException(
@@ -249,7 +249,7 @@ final class GuestFile implements BackendFile {
     }
 
     /** Blocks of the mask from the disk into the frame; zeros past the end. */
-    private void read(long page, int frame, int mask, long size) throws IOException {
+    void read(long page, int frame, int mask, long size) throws IOException {
         for (int b = 0; b < blocks; b++) {
             if ((mask >>> b & 1) == 0) {
                 continue;
@@ -273,7 +273,7 @@ final class GuestFile implements BackendFile {
         }
     }
 
-    private int progress(int n, long atMost, String call) throws IOException {
+    int progress(int n, long atMost, String call) throws IOException {
         if (n < 1 || n > atMost) {
             throw new IOException(call + " of store " + store.name() + " returned " + n + " for " + atMost + " bytes");
         }
@@ -291,7 +291,7 @@ final class GuestFile implements BackendFile {
     }
 
     /** With the machine's lock held: the frame equals the disk, and the next store to it faults. */
-    private void publish(int frame, FrameState state) {
+    void publish(int frame, FrameState state) {
         FrameState recorded = machine.breaks(Mutation.CLEAN_BEFORE_FORCE) ? FrameState.CLEAN : state;
         for (int b = 0; b < blocks; b++) {
             int mfn = guest.mfn(frame, b);
@@ -379,7 +379,7 @@ final class GuestFile implements BackendFile {
         }
     }
 
-    private void writeBegins() {
+    void writeBegins() {
         synchronized (machine) {
             device.writesInFlight++;
             if (heuristic) {
@@ -389,7 +389,7 @@ final class GuestFile implements BackendFile {
     }
 
     /** Takes the version that our own write left; not if the request was torn down in the middle. */
-    private void writeEnds(boolean intact) throws IOException {
+    void writeEnds(boolean intact) throws IOException {
         synchronized (machine) {
             device.writesInFlight--;
             device.writes++;

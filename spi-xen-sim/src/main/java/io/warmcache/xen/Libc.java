@@ -24,7 +24,16 @@ final class Libc {
     private static final int MAP_ANONYMOUS = 0x20;
     private static final int MAP_NORESERVE = 0x4000;
     private static final int MFD_CLOEXEC = 1;
+    private static final int MFD_ALLOW_SEALING = 2;
+    private static final int F_ADD_SEALS = 1033;
+    private static final int F_SEAL_SEAL = 1;
+    private static final int F_SEAL_SHRINK = 2;
+    private static final int FALLOC_FL_KEEP_SIZE = 1;
+    private static final int FALLOC_FL_PUNCH_HOLE = 2;
     private static final int O_RDWR = 2;
+    private static final int O_DIRECT =
+            System.getProperty("os.arch", "").equals("aarch64") ? 0x10000 : 0x4000;
+    private static final int O_CREAT = 0x40;
     private static final int O_CLOEXEC = 0x80000;
     private static final int LOCK_EX_NB = 2 | 4;
     private static final int SEEK_END = 2;
@@ -49,11 +58,17 @@ final class Libc {
             FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_INT, JAVA_INT),
             Linker.Option.captureCallState("errno"),
             Linker.Option.firstVariadicArg(2));
+    private static final MethodHandle FCNTL = LINKER.downcallHandle(
+            LINKER.defaultLookup().findOrThrow("fcntl"),
+            FunctionDescriptor.of(JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT),
+            Linker.Option.captureCallState("errno"),
+            Linker.Option.firstVariadicArg(2));
+    private static final MethodHandle FALLOCATE = call("fallocate", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle CLOSE = call("close", JAVA_INT, JAVA_INT);
 
     private Libc() {}
 
-    private static MethodHandle call(String name, MemoryLayout result, MemoryLayout... arguments) {
+    static MethodHandle call(String name, MemoryLayout result, MemoryLayout... arguments) {
         return LINKER.downcallHandle(
                 LINKER.defaultLookup().findOrThrow(name),
                 FunctionDescriptor.of(result, arguments),
@@ -92,6 +107,46 @@ final class Libc {
             }
             return fd;
         }
+    }
+
+    /**
+     * An anonymous file that can never be shortened, neither by those who are handed its descriptor: whoever maps it
+     * need not fear a fault. It holds nothing yet; {@link #grow} gives it memory.
+     */
+    static int sealedMemory(String name) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment text = arena.allocateFrom(name);
+            int fd = (int) succeed(
+                    "memfd_create", name, s -> (int) MEMFD.invokeExact(s, text, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+            boolean done = false;
+            try {
+                var _ = succeed(
+                        "sealing",
+                        name,
+                        s -> (int) FCNTL.invokeExact(s, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL));
+                done = true;
+                return fd;
+            } finally {
+                if (!done) {
+                    close(fd);
+                }
+            }
+        }
+    }
+
+    /** Allocates memory, zeros, for a range of a file, lengthening it where needed. */
+    static void grow(int fd, long offset, long length, String file) throws IOException {
+        var _ = succeed(
+                "allocating " + length + " bytes", file, s -> (int) FALLOCATE.invokeExact(s, fd, 0, offset, length));
+    }
+
+    /** Gives the memory of a range back. */
+    static void punch(int fd, long offset, long length, String file) throws IOException {
+        var _ = succeed(
+                "giving back " + length + " bytes",
+                file,
+                s -> (int) FALLOCATE.invokeExact(
+                        s, fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length));
     }
 
     static void close(int fd) {
@@ -153,12 +208,12 @@ final class Libc {
 
     /** A system call on a descriptor: its result, or the negated error number. */
     @FunctionalInterface
-    private interface Call {
+    interface Call {
         long invoke(MemorySegment state) throws Throwable;
     }
 
     /** Repeats an interrupted call. */
-    private static long result(Call call) {
+    static long result(Call call) {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment state = arena.allocate(STATE);
             while (true) {
@@ -182,6 +237,24 @@ final class Libc {
             throw new IOException(what + " of " + file + " failed with errno " + -rc);
         }
         return rc;
+    }
+
+    /** Opens a file for direct I/O; -1 if its file system takes none. */
+    static int openDirect(String file) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment path = arena.allocateFrom(file);
+            return Math.max(
+                    -1, (int) result(s -> (int) OPEN.invokeExact(s, path, O_RDWR | O_CLOEXEC | O_DIRECT, 0)));
+        }
+    }
+
+    /** Opens a file, making an empty one that its owner alone may use where there is none. */
+    static int create(String file) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment path = arena.allocateFrom(file);
+            return (int) succeed(
+                    "open", file, s -> (int) OPEN.invokeExact(s, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        }
     }
 
     static int open(String file) throws IOException {

@@ -32,6 +32,7 @@ public final class Machine implements AutoCloseable {
 
     private final String name;
     private final int frames;
+    private final boolean shared;
     private final int fd;
     private final MemorySegment memory;
     private final Random random;
@@ -53,19 +54,25 @@ public final class Machine implements AutoCloseable {
     private volatile Set<Mutation> mutations = Set.of();
 
     @SuppressWarnings("MustBeClosedChecker") // unmapped when nothing refers to the memory any more
-    private Machine(String name, int frames, long seed) throws IOException {
+    private Machine(String name, int frames, long seed, boolean shared) throws IOException {
         this.name = name;
         this.frames = frames;
         random = new Random(seed);
         long bytes = (long) frames * FRAME_SIZE;
-        fd = Libc.memory("warmcache-xen-" + name, bytes);
-        boolean done = false;
-        try {
-            memory = Libc.map(fd, bytes, Arena.ofAuto());
-            done = true;
-        } finally {
-            if (!done) {
-                Libc.close(fd);
+        this.shared = shared;
+        if (shared) {
+            fd = -1;
+            memory = Libc.reserve(bytes, Arena.ofAuto());
+        } else {
+            fd = Libc.memory("warmcache-xen-" + name, bytes);
+            boolean done = false;
+            try {
+                memory = Libc.map(fd, bytes, Arena.ofAuto());
+                done = true;
+            } finally {
+                if (!done) {
+                    Libc.close(fd);
+                }
             }
         }
         free = new int[frames];
@@ -96,10 +103,24 @@ public final class Machine implements AutoCloseable {
             if (MACHINES.containsKey(name)) {
                 throw new IllegalStateException("a machine named \"" + name + "\" is on: close it first");
             }
-            Machine machine = new Machine(name, frames, seed);
+            Machine machine = new Machine(name, frames, seed, false);
             MACHINES.put(name, machine);
             return machine;
         }
+    }
+
+    /**
+     * A machine whose domains' memory other processes can map: each domain's is a file of its own, granted in extents
+     * of 2 MiB. It has no place among the named ones.
+     */
+    static Machine createShared(String name, int frames, long seed) throws IOException {
+        NativeAccess.require();
+        return new Machine(name, frames >> LARGE_ORDER << LARGE_ORDER, seed, true);
+    }
+
+    /** Whether guests are other processes. */
+    boolean isShared() {
+        return shared;
     }
 
     /** The machine of that name, if it is on. */
@@ -223,7 +244,10 @@ public final class Machine implements AutoCloseable {
         return new HypercallException(
                 Reason.ENOMEM,
                 "machine \"" + name + "\" has " + freeCount + " free frames of " + FRAME_SIZE + " bytes, " + wanted
-                        + " are needed: balloon another domain down or destroy it");
+                        + " are needed: "
+                        + (shared
+                                ? "start xen-simd with a larger --memory, or drop a cache that is not needed"
+                                : "balloon another domain down or destroy it"));
     }
 
     // ---- frames, with the lock held
@@ -267,7 +291,9 @@ public final class Machine implements AutoCloseable {
 
     /** Gives a frame back, scrubbed: the next owner must not read the last one's bytes. */
     void free(int mfn) {
-        memory.asSlice((long) mfn * FRAME_SIZE, FRAME_SIZE).fill((byte) 0);
+        if (!shared) {
+            memory.asSlice((long) mfn * FRAME_SIZE, FRAME_SIZE).fill((byte) 0);
+        }
         owner[mfn] = -1;
         m2p[mfn] = -1;
         freeAt[mfn] = freeCount;
@@ -341,8 +367,10 @@ public final class Machine implements AutoCloseable {
                     domain.destroy();
                 }
                 closed = true;
-                MACHINES.remove(name);
-                Libc.close(fd);
+                if (!shared) {
+                    MACHINES.remove(name);
+                    Libc.close(fd);
+                }
             }
         }
     }

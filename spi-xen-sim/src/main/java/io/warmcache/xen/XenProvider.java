@@ -7,22 +7,28 @@ import io.warmcache.spi.BackendConfig;
 import io.warmcache.spi.FrameBackend;
 import io.warmcache.spi.FrameBackendProvider;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The back end {@code "xen"}: frames in the memory of a domain of a simulated machine, which outlives the guest but not
- * this process. The cache's name is the domain's; a domain that has crashed or was shut down is booted again by an
- * attach.
+ * this process unless it is another's. The cache's name is the domain's; a domain that has crashed or was shut down
+ * is booted again by an attach.
  *
  * <p>Options in {@link io.warmcache.CacheConfig#options()}:
  * <ul>
  *   <li>{@code xen.machine}: the name of a machine; one that is not on is powered on with four times the memory that
  * the
  *       cache asks for. {@code default} by default.
+ * <li>{@code xen.socket}: the path at which a {@link XenSimd} listens: the domain is one of its machine, which
+ * outlives
+ *       this process. Then {@code xen.machine} says nothing.
  * </ul>
  */
 public final class XenProvider implements FrameBackendProvider {
     private static final String OPTION_MACHINE = "xen.machine";
+    private static final String OPTION_SOCKET = "xen.socket";
 
     /** For {@link java.util.ServiceLoader}. */
     public XenProvider() {}
@@ -30,6 +36,11 @@ public final class XenProvider implements FrameBackendProvider {
     @Override
     public String name() {
         return "xen";
+    }
+
+    private static @Nullable Path socket(BackendConfig config) {
+        String socket = config.cache().options().get(OPTION_SOCKET);
+        return socket == null ? null : Path.of(socket);
     }
 
     private static String machine(BackendConfig config) {
@@ -40,53 +51,66 @@ public final class XenProvider implements FrameBackendProvider {
     public FrameBackend attach(BackendConfig config) throws IOException {
         NativeAccess.require();
         CacheConfig cache = config.cache();
+        Path socket = socket(config);
+        if (socket != null) {
+            return RemoteBackend.attach(socket, config);
+        }
         int pages = Math.toIntExact((long) cache.frames() * cache.pageSize() / Machine.FRAME_SIZE);
         Machine machine = Machine.namedOrCreate(machine(config), Math.multiplyExact(pages, 4));
         long wait = cache.ownerWait().isZero()
                 ? TimeUnit.SECONDS.toNanos(5)
                 : cache.ownerWait().toNanos();
         synchronized (machine) {
-            long waited = awaitOwner(machine, cache.name(), wait);
-            Domain domain = machine.domain(cache.name());
-            String coldReason = "";
-            if (domain == null) {
-                coldReason = "there was no domain";
-            } else if (domain.pages() != pages) {
-                coldReason = "the domain has " + domain.pages()
-                        + " pages of 4096 bytes, the configuration says " + pages;
-            } else {
-                coldReason = GuestBackend.coldReason(domain, config);
-            }
-            int unfinished = domain == null ? 0 : domain.unfinished;
-            if (!coldReason.isEmpty()) {
-                if (domain != null) {
-                    domain.destroy();
-                }
-                domain = machine.createDomain(cache.name(), pages);
-            } else if (domain != null && domain.state() != Domain.State.RUNNING) {
-                domain.reboot();
-            }
-            if (domain == null) {
-                throw new IllegalStateException("a domain without a reason to be made anew exists");
-            }
-            return GuestBackend.attach(domain, config, coldReason, waited, unfinished);
+            long waited = awaitOwner(
+                    machine,
+                    cache.name(),
+                    wait,
+                    "a cache of this process (pid " + ProcessHandle.current().pid() + ")");
+            return attach(machine, config, pages, waited);
         }
     }
 
+    /** With the machine's lock held, and nobody attached to the domain: boots it, or makes it. */
+    static GuestBackend attach(Machine machine, BackendConfig config, int pages, long waited) throws IOException {
+        Domain domain = machine.domain(config.cache().name());
+        String coldReason = "";
+        if (domain == null) {
+            coldReason = "there was no domain";
+        } else if (domain.pages() != pages) {
+            coldReason = "the domain has " + domain.pages() + " pages of 4096 bytes, the configuration says " + pages;
+        } else {
+            coldReason = GuestBackend.coldReason(domain, config);
+        }
+        int unfinished = domain == null ? 0 : domain.unfinished;
+        if (!coldReason.isEmpty()) {
+            if (domain != null) {
+                domain.destroy();
+            }
+            domain = machine.createDomain(config.cache().name(), pages);
+        } else if (domain != null && domain.state() != Domain.State.RUNNING) {
+            domain.reboot();
+        }
+        if (domain == null) {
+            throw new IllegalStateException("a domain without a reason to be made anew exists");
+        }
+        return GuestBackend.attach(domain, config, coldReason, waited, unfinished);
+    }
+
     /** With the machine's lock held; returns nanoseconds waited. */
-    private static long awaitOwner(Machine machine, String name, long most) throws BusyException {
+    static long awaitOwner(Machine machine, String name, long most, String holder) throws BusyException {
         long start = System.nanoTime();
         boolean interrupted = false;
         try {
             while (true) {
                 Domain domain = machine.domain(name);
-                if (domain == null || domain.guest() == null) {
+                if (domain == null || (domain.guest() == null && domain.session == null)) {
                     return System.nanoTime() - start;
                 }
                 long left = most - (System.nanoTime() - start);
                 if (left <= 0) {
-                    throw new BusyException(domain + " is attached to by a cache of this process (pid "
-                            + ProcessHandle.current().pid() + "): close that one first, or crash the domain");
+                    Object session = domain.session;
+                    throw new BusyException(domain + " is attached to by " + (session == null ? holder : session)
+                            + ": close that one first, or crash the domain");
                 }
                 try {
                     TimeUnit.NANOSECONDS.timedWait(machine, left);
@@ -103,6 +127,11 @@ public final class XenProvider implements FrameBackendProvider {
 
     @Override
     public boolean drop(BackendConfig config) throws IOException {
+        Path socket = socket(config);
+        if (socket != null) {
+            NativeAccess.require();
+            return RemoteBackend.drop(socket, config.cache().name());
+        }
         Machine machine = Machine.named(machine(config));
         if (machine == null) {
             return false;

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * memory ends the JVM with SIGBUS if the mapping was truncated under it; {@link MemorySegment#copy} throws an {@link
  * InternalError}.
  */
-final class Crc32c implements BlockChecksum {
+public final class Crc32c implements BlockChecksum {
     private static final int PLACE_SIZE = 5 * Long.BYTES;
 
     /** What a computation needs; kept and reused, so that a checksum allocates nothing. */

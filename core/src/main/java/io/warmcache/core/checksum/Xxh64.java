@@ -21,7 +21,7 @@ import java.util.Objects;
  * takes ten times as long. Bytes are read through {@link MemorySegment}, since that turns a fault on memory taken away
  * under the mapping into an {@link InternalError}, where intrinsics over a {@code ByteBuffer} end the JVM.
  */
-final class Xxh64 implements BlockChecksum {
+public final class Xxh64 implements BlockChecksum {
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;

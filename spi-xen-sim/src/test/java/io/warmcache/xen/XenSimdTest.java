@@ -1,0 +1,419 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.xen;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.warmcache.BusyException;
+import io.warmcache.CacheConfig;
+import io.warmcache.MapOptions;
+import io.warmcache.PageCache;
+import io.warmcache.PagedFile;
+import io.warmcache.WritePolicy;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code xen-simd} as a process, and guests of other processes that are killed, go wild, or lose it. */
+class XenSimdTest {
+    private static final int LIVES = Integer.getInteger("xen.simd.lives", 2);
+    private static final int PAGE = 8192;
+
+    @TempDir
+    Path directory;
+
+    private Path socket() {
+        return directory.resolve("s");
+    }
+
+    private static void await(String what, BooleanSupplier condition) {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (!condition.getAsBoolean()) {
+            assertTrue(System.nanoTime() < end, what);
+            LockSupport.parkNanos(1_000_000);
+        }
+    }
+
+    private Path file(String name, int pageSize, int pages, long seed) throws IOException {
+        byte[] bytes = new byte[pages * pageSize];
+        new Random(seed).nextBytes(bytes);
+        return Files.write(directory.resolve(name), bytes);
+    }
+
+    private static long begun(MemorySegment account) {
+        long sum = 0;
+        for (long page = 0; page < SimdVictim.PAGES; page++) {
+            sum += account.get(ValueLayout.JAVA_LONG, page * 16);
+        }
+        return sum;
+    }
+
+    /** Each page of the file, through the cache and on the disk, against the account. */
+    private void compare(String name, Path path, MemorySegment account, WritePolicy policy) throws Exception {
+        byte[] disk = Files.readAllBytes(path);
+        try (PageCache cache = PageCache.open(SimdVictim.config(socket(), name, PAGE));
+                PagedFile file = cache.map(path, MapOptions.DEFAULT.withPolicy(policy))) {
+            assertTrue(cache.recovery().warm(), cache.recovery().coldReason());
+            assertTrue(cache.recovery().kept() > 0, "frames are kept: " + cache.recovery());
+            byte[] page = new byte[PAGE];
+            for (int p = 0; p < SimdVictim.PAGES; p++) {
+                var _ = file.read((long) p * PAGE, MemorySegment.ofArray(page));
+                byte[] stored = new byte[PAGE];
+                System.arraycopy(disk, p * PAGE, stored, 0, PAGE);
+                assertArrayEquals(stored, page, "page " + p + " as a cold read returns it");
+                long begun = account.get(ValueLayout.JAVA_LONG, p * 16L);
+                long acknowledged = account.get(ValueLayout.JAVA_LONG, p * 16L + 8);
+                if (acknowledged > 0 && policy == WritePolicy.WRITE_THROUGH) {
+                    long word = MemorySegment.ofArray(page).get(ValueLayout.JAVA_LONG_UNALIGNED, 0);
+                    long count = word - SimdVictim.wordOf(p, 0);
+                    assertTrue(count >= acknowledged && count <= begun, "page " + p + " holds write " + count + " of "
+                            + acknowledged + " acknowledged and " + begun + " begun");
+                }
+                // The account goes on from what is there.
+                account.set(ValueLayout.JAVA_LONG, p * 16L + 8, 0);
+            }
+            assertEquals(0, cache.stats().validationFailures());
+        }
+    }
+
+    @Test
+    void guestsThatAreKilledLoseNothingAndDoNotDisturbEachOther() throws Exception {
+        long seed = new Random().nextInt(1_000_000);
+        System.out.println("seed " + seed);
+        try (SimdChild daemon = SimdChild.daemon(directory, "32m")) {
+            List<WritePolicy> policies = List.of(WritePolicy.WRITE_THROUGH, WritePolicy.WRITE_BACK);
+            List<Path> files = new ArrayList<>();
+            List<MemorySegment> accounts = new ArrayList<>();
+            for (WritePolicy policy : policies) {
+                Path path = file(policy + ".data", PAGE, SimdVictim.PAGES, seed);
+                files.add(path);
+                accounts.add(SimdVictim.account(Path.of(path + ".account")));
+            }
+            for (int life = 0; life < LIVES; life++) {
+                List<SimdChild> guests = new ArrayList<>();
+                try {
+                    for (int g = 0; g < 2; g++) {
+                        guests.add(SimdChild.start(
+                                SimdVictim.class,
+                                socket().toString(),
+                                "guest" + g,
+                                files.get(g).toString(),
+                                Integer.toString(PAGE),
+                                policies.get(g).name(),
+                                Long.toString(seed + life)));
+                    }
+                    for (int g = 0; g < 2; g++) {
+                        MemorySegment account = accounts.get(g);
+                        SimdChild guest = guests.get(g);
+                        long until = begun(account) + 1000;
+                        await("the guests write", () -> begun(account) > until || !guest.process.isAlive());
+                        assertTrue(guest.process.isAlive(), "the guest runs until it is killed");
+                        guest.kill();
+                        compare("guest" + g, files.get(g), account, policies.get(g));
+                    }
+                } finally {
+                    for (SimdChild guest : guests) {
+                        guest.close();
+                    }
+                }
+            }
+            assertEquals(143, daemon.stop(), "SIGTERM ends it in order");
+            assertTrue(Files.notExists(socket()), "the socket is removed");
+        }
+    }
+
+    // ---- a wild guest
+
+    /** A cache that reads a file. */
+    private static final class Good {
+        final PageCache cache;
+        final PagedFile file;
+        final byte[] content;
+
+        Good(PageCache cache, PagedFile file, byte[] content) {
+            this.cache = cache;
+            this.file = file;
+            this.content = content;
+        }
+
+        void check() throws IOException {
+            byte[] all = new byte[content.length];
+            for (int at = 0; at < all.length; ) {
+                at += file.read(at, MemorySegment.ofArray(all).asSlice(at));
+            }
+            assertArrayEquals(content, all);
+            assertEquals(0, cache.stats().validationFailures());
+        }
+    }
+
+    private Good good(String name) throws IOException {
+        Path path = file(name, PAGE, 64, name.hashCode());
+        PageCache cache = PageCache.open(SimdVictim.config(socket(), name, PAGE));
+        Good good = new Good(cache, cache.map(path, MapOptions.DEFAULT), Files.readAllBytes(path));
+        good.check();
+        return good;
+    }
+
+    private static void scribble(MemorySegment memory, Random random) {
+        for (long at = 0; at < memory.byteSize(); at += 8) {
+            memory.set(ValueLayout.JAVA_LONG, at, random.nextLong());
+        }
+    }
+
+    private RemoteBackend raw(String name) throws IOException {
+        return RemoteBackend.attach(
+                socket(),
+                new io.warmcache.spi.BackendConfig(
+                        SimdVictim.config(socket(), name, PAGE), checksums().getFirst(), checksums()));
+    }
+
+    private static List<io.warmcache.spi.BlockChecksum> checksums() {
+        return java.util.ServiceLoader.load(io.warmcache.spi.BlockChecksum.class).stream()
+                .map(java.util.ServiceLoader.Provider::get)
+                .toList();
+    }
+
+    @Test
+    void aGuestGoneWildHarmsNeitherTheRecordsNorOtherGuests() throws Exception {
+        long seed = new Random().nextInt(1_000_000);
+        System.out.println("seed " + seed);
+        Random random = new Random(seed);
+        try (SimdServer server = SimdServer.start(socket(), 32 << 20, directory, checksums())) {
+            Good other = good("other");
+            Good victim = good("wild");
+            victim.file.close();
+            victim.cache.close();
+            Domain domain = java.util.Objects.requireNonNull(server.machine().domain("wild"));
+            // It writes over every frame, and over the words it shares with the VMM.
+            RemoteBackend wild = raw("wild");
+            long before = digest(domain);
+            scribble(wild.memory(), random);
+            assertEquals(before, digest(domain), "the records are as they were");
+            wild.abandon();
+            server.machine().check();
+            other.check();
+            Good again = again(victim, "wild");
+            assertTrue(again.cache.stats().validationFailures() > 0, "overwritten frames are found by their checksums");
+            again.file.close();
+            again.cache.close();
+
+            wild = raw("wild");
+            scribble(wild.info().words(), random);
+            RemoteBackend lost = wild;
+            assertThrows(IOException.class, () -> {
+                // Any request finds the log overwritten.
+                while (true) {
+                    lost.link().call(Op.SYNC, out -> { });
+                }
+            });
+            again = again(victim, "wild");
+            assertFalse(again.cache.recovery().warm(), "releases may be lost with the log");
+            assertTrue(again.cache.recovery().coldReason().contains("event log"), again.cache.recovery().coldReason());
+            again.file.close();
+            again.cache.close();
+
+            // Hypercalls and block requests with any arguments: refused, or of no harm to others.
+            for (int round = 0; round < 40; round++) {
+                RemoteBackend forger = raw("wild");
+                var handles = connect(forger, directory.resolve("wild.scratch"));
+                for (int i = 0; i < 100; i++) {
+                    forge(forger, handles, random);
+                }
+                forger.abandon();
+                server.machine().check();
+            }
+            // And what is no message at all.
+            for (int round = 0; round < 60; round++) {
+                try (UnixSocket any = UnixSocket.connect(socket())) {
+                    byte[] garbage = new byte[1 + random.nextInt(300)];
+                    random.nextBytes(garbage);
+                    MemorySegment bytes = java.lang.foreign.Arena.ofAuto().allocate(garbage.length);
+                    bytes.copyFrom(MemorySegment.ofArray(garbage));
+                    any.send(bytes);
+                }
+            }
+            server.machine().check();
+            other.check();
+            again = again(victim, "wild");
+            again.file.close();
+            again.cache.close();
+            other.file.close();
+            other.cache.close();
+        }
+    }
+
+    /** The same file through a new cache: every byte as it was. */
+    private Good again(Good good, String name) throws IOException {
+        PageCache cache = PageCache.open(SimdVictim.config(socket(), name, PAGE));
+        Good again = new Good(cache, cache.map(directory.resolve(name), MapOptions.DEFAULT), good.content);
+        byte[] all = new byte[good.content.length];
+        for (int at = 0; at < all.length; ) {
+            at += again.file.read(at, MemorySegment.ofArray(all).asSlice(at));
+        }
+        assertArrayEquals(good.content, all);
+        return again;
+    }
+
+    private static long digest(Domain domain) {
+        MappingTable table = domain.table();
+        synchronized (domain.machine()) {
+            long h = 0;
+            for (int mfn = 0; mfn < table.checksum.length; mfn++) {
+                h = h * 31 + table.checksum[mfn];
+                h = h * 31 + table.device[mfn] + table.block[mfn] + table.generation[mfn];
+                h = h * 31 + table.state(mfn).name().hashCode();
+            }
+            return h;
+        }
+    }
+
+    private static int[] connect(RemoteBackend forger, Path scratch) throws IOException {
+        var disk = forger.openStore(scratch, MapOptions.DEFAULT);
+        var file = forger.openFile(disk, id -> { });
+        file.accept();
+        return new int[] {((RemoteDisk) disk).handle(), ((RemoteDisk) disk).handle() + 1};
+    }
+
+    private static void forge(RemoteBackend forger, int[] handles, Random random) throws IOException {
+        int[] ops = {
+            Op.RECORDS, Op.KNOWS, Op.RECOVERED, Op.SYNC, Op.DISK_SIZE, Op.DISK_READ, Op.DISK_VERSION, Op.FILL,
+            Op.REFILL, Op.BLANK, Op.WRITE_BACK, Op.SEAL, Op.FORCE, Op.SETTLE, Op.TRUNCATE, Op.ACCEPT, Op.FILL,
+            Op.WRITE_BACK, Op.BLANK
+        };
+        int op = ops[random.nextInt(ops.length)];
+        try {
+            forger.link().call(op, out -> fields(out, op, handles, random));
+        } catch (IllegalArgumentException | IllegalStateException e) {
+            // refused
+        } catch (IOException e) {
+            assertEquals(null, forger.link().lost(), "a well-formed request is answered: " + op);
+        }
+    }
+
+    private static long number(Random random, int small) {
+        return switch (random.nextInt(8)) {
+            case 0 -> random.nextLong();
+            case 1 -> -random.nextInt(small);
+            case 2 -> random.nextInt();
+            default -> random.nextInt(small);
+        };
+    }
+
+    private static void fields(ByteBuffer out, int op, int[] handles, Random random) {
+        boolean disk = op >= Op.DISK_VERSION && op <= Op.DISK_CLOSE;
+        if (op >= Op.DISK_VERSION) {
+            out.putInt(random.nextInt(8) == 0 ? random.nextInt() : handles[disk ? 0 : 1]);
+        }
+        if (op == Op.FILL || op == Op.WRITE_BACK) {
+            int count = (int) number(random, 6);
+            out.putLong(number(random, 300)).putLong(number(random, 1 << 20)).putLong(random.nextLong()).putInt(count);
+            for (int i = 0; i < Math.clamp(count, 0, 64); i++) {
+                out.putInt((int) number(random, SimdVictim.FRAMES)).putInt(random.nextInt());
+            }
+        } else if (op == Op.TRUNCATE) {
+            out.putLong(Math.clamp(number(random, 1 << 20), -5, 1 << 21));
+        } else if (op == Op.REFILL || op == Op.BLANK || op == Op.SEAL) {
+            out.putLong(number(random, 300)).putInt((int) number(random, SimdVictim.FRAMES)).putInt(random.nextInt());
+            out.putLong(number(random, 1 << 20));
+        } else {
+            out.putLong(number(random, 1 << 20)).putInt((int) number(random, 1 << 16));
+        }
+    }
+
+    @Test
+    void aGuestCannotOpenFilesThatAreNoDisks() throws Exception {
+        Files.createDirectory(directory.resolve("disks"));
+        Path secret = Files.writeString(directory.resolve("secret"), "not for guests");
+        Files.createSymbolicLink(directory.resolve("disks/link"), secret);
+        try (SimdServer server = SimdServer.start(socket(), 8 << 20, directory.resolve("disks"), checksums())) {
+            RemoteBackend guest = raw("guest");
+            for (String name : List.of("secret", "disks/../secret", "disks/link")) {
+                IOException refused = assertThrows(
+                        IOException.class, () -> guest.openStore(directory.resolve(name), MapOptions.DEFAULT));
+                assertTrue(String.valueOf(refused.getMessage()).contains("--disks"), refused.getMessage());
+            }
+            guest.close();
+            assertNotEquals(0, server.machine().frames());
+        }
+    }
+
+    // ---- the daemon
+
+    @Test
+    void theEndOfTheDaemonIsAnErrorAndNoHang() throws Exception {
+        Path path = file("data", PAGE, 700, 5);
+        byte[] content = Files.readAllBytes(path);
+        PageCache cache;
+        try (SimdChild daemon = SimdChild.daemon(directory, "16m")) {
+            cache = PageCache.open(SimdVictim.config(socket(), "orphan", PAGE));
+            PagedFile file = cache.map(path, MapOptions.DEFAULT);
+            byte[] page = new byte[PAGE];
+            var _ = file.read(0, MemorySegment.ofArray(page));
+            daemon.kill();
+            // What is mapped stays mapped.
+            var _ = file.read(0, MemorySegment.ofArray(page));
+            assertArrayEquals(java.util.Arrays.copyOf(content, PAGE), page);
+            IOException gone =
+                    assertThrows(IOException.class, () -> file.read(699L * PAGE, MemorySegment.ofArray(page)));
+            assertTrue(String.valueOf(gone.getMessage()).contains("xen-simd at " + socket()), gone.getMessage());
+            await("health tells", () -> !cache.health().healthy());
+            assertThrows(IOException.class, cache::close);
+        }
+        // What the killed one left is no hindrance.
+        try (SimdChild daemon = SimdChild.daemon(directory, "16m")) {
+            try (PageCache after = PageCache.open(SimdVictim.config(socket(), "orphan", PAGE))) {
+                assertFalse(after.recovery().warm());
+            }
+            assertTrue(daemon.process.isAlive());
+        }
+    }
+
+    @Test
+    void errorsNameTheMend() throws Exception {
+        CacheConfig config = SimdVictim.config(socket(), "guest", PAGE).withOwnerWait(Duration.ofMillis(1));
+        IOException absent = assertThrows(IOException.class, () -> PageCache.open(config));
+        assertTrue(String.valueOf(absent.getMessage()).contains("no xen-simd listens at"), absent.getMessage());
+        try (SimdServer server = SimdServer.start(socket(), 8 << 20, directory, checksums())) {
+            BusyException twice = assertThrows(
+                    BusyException.class, () -> SimdServer.start(socket(), 8 << 20, directory, checksums()));
+            assertTrue(String.valueOf(twice.getMessage()).contains("--socket"), twice.getMessage());
+            try (PageCache cache = PageCache.open(config)) {
+                BusyException held = assertThrows(BusyException.class, () -> PageCache.open(config));
+                assertTrue(
+                        String.valueOf(held.getMessage()).contains("pid " + ProcessHandle.current().pid()),
+                        held.getMessage());
+                assertTrue(cache.health().healthy());
+                assertThrows(BusyException.class, () -> PageCache.drop(config));
+            }
+            IOException small = assertThrows(
+                    IOException.class, () -> PageCache.open(SimdVictim.config(socket(), "another", 65_536)));
+            assertTrue(String.valueOf(small.getMessage()).contains("--memory"), small.getMessage());
+            try (Wire wire = new Wire(UnixSocket.connect(socket()))) {
+                var _ = wire.begin(Op.ATTACH).putLong(Wire.MAGIC).putInt(Wire.VERSION + 1);
+                wire.send();
+                assertEquals(Op.BAD_STATE, wire.receive());
+                String said = Wire.string(wire.in());
+                assertTrue(said.contains("same release"), said);
+            }
+            assertTrue(PageCache.drop(config));
+            assertFalse(PageCache.drop(config));
+            assertEquals(server.machine().frames(), server.machine().freeFrames());
+        }
+    }
+}
