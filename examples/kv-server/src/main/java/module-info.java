@@ -12,6 +12,7 @@ module io.warmcache.kv {
     requires io.warmcache.h2;
     // static: the demo alone needs them, not the server
     requires static io.warmcache.shm;
+    requires static io.warmcache.xen;
     requires static java.desktop;
     requires static org.jspecify;
     requires static tools.jackson.databind;

@@ -7,6 +7,8 @@ import io.warmcache.MapOptions;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -96,6 +98,12 @@ final class ServerOptions {
             paramLabel = "NAME",
             description = "What keeps the cache's memory (default: ${DEFAULT-VALUE}).")
     private String backend = "shm";
+
+    @Option(
+            names = "--backend-option",
+            paramLabel = "KEY=VALUE",
+            description = "Setting of what keeps the memory, such as xen.socket=PATH; may be given again.")
+    private Map<String, String> backendOptions = new LinkedHashMap<>();
 
     @Option(
             names = "--durability",
@@ -212,7 +220,8 @@ final class ServerOptions {
                     path.toString(),
                     CacheConfig.of(cacheName, cacheBytes)
                             .withPageSize((int) Math.min(cachePageBytes, Integer.MAX_VALUE))
-                            .withBackend(backend),
+                            .withBackend(backend)
+                            .withOptions(backendOptions),
                     MapOptions.DEFAULT.withIoMode(ioMode));
         };
     }

@@ -26,6 +26,10 @@ final class ServerProcess {
     private static final Pattern PORT = Pattern.compile("\\bport=([0-9]+)");
 
     private final Process process;
+    /** Whose reads from disk count, and how many it had made before. */
+    private final long diskReaderPid;
+
+    private final long readBefore;
     private final long startedNanos;
     private final CompletableFuture<Integer> port = new CompletableFuture<>();
     private final ArrayDeque<String> tail = new ArrayDeque<>();
@@ -37,11 +41,18 @@ final class ServerProcess {
      * @throws IOException if there is no such program
      */
     ServerProcess(List<String> command, Path log) throws IOException {
+        this(command, log, 0);
+    }
+
+    /** As above, where another process reads the disk for it; 0 for none. */
+    ServerProcess(List<String> command, Path log, long diskReader) throws IOException {
         ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
         // options of the user's shell would make the child another JVM than the one stated
         builder.environment().keySet().removeAll(List.of("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"));
         startedNanos = System.nanoTime();
+        readBefore = diskReader == 0 ? 0 : diskReadBytes(diskReader);
         process = builder.start();
+        diskReaderPid = diskReader == 0 ? process.pid() : diskReader;
         reader = Thread.ofVirtual().name("server-output").start(() -> read(log));
     }
 
@@ -106,8 +117,12 @@ final class ServerProcess {
 
     /** Bytes that it had the disk read so far, by {@code /proc/PID/io}; 0 once it is gone. */
     long diskReadBytes() {
+        return Math.max(0, diskReadBytes(diskReaderPid) - readBefore);
+    }
+
+    private static long diskReadBytes(long pid) {
         try {
-            for (String line : Files.readAllLines(Path.of("/proc", Long.toString(pid()), "io"))) {
+            for (String line : Files.readAllLines(Path.of("/proc", Long.toString(pid), "io"))) {
                 if (line.startsWith("read_bytes: ")) {
                     return Long.parseLong(line.substring("read_bytes: ".length()));
                 }

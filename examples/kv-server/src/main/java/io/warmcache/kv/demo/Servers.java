@@ -5,6 +5,7 @@ import io.warmcache.CacheConfig;
 import io.warmcache.PageCache;
 import io.warmcache.shm.ShmInspector;
 import io.warmcache.spi.FrameState;
+import io.warmcache.xen.XenInspector;
 import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -35,6 +36,7 @@ final class Servers implements AutoCloseable {
     private final Set<ServerProcess> running = ConcurrentHashMap.newKeySet();
     private final Set<String> cacheNames = new LinkedHashSet<>();
     private @Nullable Path aotCache;
+    private @Nullable XenDaemon xen;
 
     /**
      * @param cacheBytes size of each server's cache
@@ -95,11 +97,23 @@ final class Servers implements AutoCloseable {
         command.addAll(List.of("--cache-name", cacheName, "--cache-size", Long.toString(cacheBytes)));
         command.addAll(List.of("--page-size", Long.toString(options.pageSize), "--backend", options.backend));
         command.addAll(List.of("--io", io, "--mvstore-cache", Long.toString(options.mvstoreCache)));
+        XenDaemon daemon = xen();
+        if (daemon != null) {
+            command.addAll(List.of("--backend-option", XenDaemon.OPTION + "=" + daemon.socket()));
+        }
         command.addAll(List.of("--durability", durability.name().toLowerCase(Locale.ROOT)));
-        ServerProcess server = new ServerProcess(command, log);
+        ServerProcess server = new ServerProcess(command, log, daemon == null ? 0 : daemon.pid());
         running.add(server);
         running.removeIf(each -> !each.alive());
         return server;
+    }
+
+    /** The process that has the memory and reads the disk, started when it is first needed; null if there is none. */
+    private synchronized @Nullable XenDaemon xen() throws IOException {
+        if (xen == null && options.backend.equals("xen")) {
+            xen = XenDaemon.start(join(classPath()), cacheBytes, dataFile, log);
+        }
+        return xen;
     }
 
     private static String join(List<Path> paths) {
@@ -116,6 +130,9 @@ final class Servers implements AutoCloseable {
 
     /** Frames by state in the memory of a cache that no process has open. */
     Map<FrameState, Integer> records(String cacheName) throws IOException {
+        if (options.backend.equals("xen")) {
+            return XenInspector.inspect(config(cacheName));
+        }
         return ShmInspector.inspect(config(cacheName)).whole();
     }
 
@@ -127,10 +144,12 @@ final class Servers implements AutoCloseable {
         }
     }
 
-    private CacheConfig config(String cacheName) {
+    private CacheConfig config(String cacheName) throws IOException {
+        XenDaemon daemon = xen();
         return CacheConfig.of(cacheName, cacheBytes)
                 .withPageSize((int) options.pageSize)
-                .withBackend(options.backend);
+                .withBackend(options.backend)
+                .withOptions(daemon == null ? Map.of() : Map.of(XenDaemon.OPTION, daemon.socket().toString()));
     }
 
     /** Ends every server still running and drops every cache still there. */
@@ -149,6 +168,16 @@ final class Servers implements AutoCloseable {
             } catch (IOException | RuntimeException e) {
                 System.err.println("demo: the memory of cache " + name + " could not be dropped: " + e.getMessage());
             }
+        }
+        stopXen();
+    }
+
+    /** Ends the process that has the memory, if there is one. */
+    private synchronized void stopXen() {
+        XenDaemon daemon = xen;
+        xen = null;
+        if (daemon != null) {
+            daemon.close();
         }
     }
 
