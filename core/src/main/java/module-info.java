@@ -4,6 +4,8 @@
 @SuppressWarnings("requires-automatic") // lz4-java fixes its module's name in its manifest, but is no module yet
 module io.warmcache.core {
     requires io.warmcache.api;
+    requires java.management;
+    requires jdk.jfr;
     requires org.lz4.java;
     requires roaringbitmap;
     requires static org.jspecify;

@@ -100,6 +100,13 @@ public interface PagedFile extends AutoCloseable {
     /** Starts reading {@code count} pages from {@code first} on in the background; those past the end are ignored. */
     void prefetch(long first, int count);
 
+    /**
+     * What the cache knows of a page: what it is now, where the content of its frame came from, which gates it passed
+     * and when. For people and tools; brings nothing into memory, counts no hit, waits for nobody, and of a page that
+     * others are changing tells what was seen last.
+     */
+    PageExplanation explain(long page);
+
     /** Writes every page that was dirty when this was called. */
     void flush() throws IOException;
 

@@ -177,7 +177,13 @@ final class BulkIo {
             while (owned < most && ownNext(first + owned, leaves, words, run, owned, freeOnly)) {
                 owned++;
             }
+            Events.Fault event = new Events.Fault();
+            event.begin();
             backing.fill(first, run, owned, file.size, file.sets.refill(first, owned));
+            if (event.shouldCommit()) {
+                event.of(file, first, (long) owned << file.pageShift, "absent");
+                event.commit();
+            }
         } catch (Throwable t) {
             for (int i = 0; i < owned; i++) {
                 file.giveUp(leaves[i], RadixIndex.slot(first + i), first + i, words[i], run[i]);
@@ -189,6 +195,7 @@ final class BulkIo {
         for (int i = 0; i < owned; i++) {
             long page = first + i;
             frames.assign(run[i], file, leaves[i], page);
+            frames.history.arrived(run[i], FrameHistory.FROM_STORE);
             file.publish(leaves[i], RadixIndex.slot(page), page, TranslationWord.of(words[i], RESIDENT, run[i]));
             if (evictFirst) {
                 frames.evictFirst(run[i]);
@@ -322,9 +329,17 @@ final class BulkIo {
                 run[i] = pins.get(i).frame;
                 masks[i] = frames.dirtyBlocks[run[i]];
             }
+            int blocks = 0;
+            for (int mask : masks) {
+                blocks += Integer.bitCount(mask);
+            }
+            Events.Write event = new Events.Write();
+            event.begin();
             try {
                 pins.getLast().openBacking().writeBack(first, run, masks, run.length, size);
+                WriteBack.commit(event, file, first, blocks, "write-through");
             } catch (Throwable t) {
+                WriteBack.commit(event, file, first, blocks, t.toString());
                 for (int i = 0; i < run.length; i++) {
                     file.sets.maybeWritten(first + i);
                 }

@@ -39,6 +39,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.Consumer;
+import javax.management.ObjectName;
+import org.jspecify.annotations.Nullable;
 
 /** One open cache: its files, their mapping and unmapping, and its end. */
 final class Cache implements PageCache {
@@ -95,6 +97,9 @@ final class Cache implements PageCache {
 
     private boolean dropMemory;
 
+    /** The name under which management tools see the cache. Set before the cache is handed out. */
+    private @Nullable ObjectName bean;
+
     private Cache(CacheConfig config, FrameBackend backend, int versionBits, ImageDisk disk) {
         this.config = config;
         this.backend = backend;
@@ -133,6 +138,8 @@ final class Cache implements PageCache {
             ImageDisk disk)
             throws IOException {
         long openedAt = System.nanoTime();
+        Events.Attach event = new Events.Attach();
+        event.begin();
         FrameBackend backend = provider.attach(backendConfig);
         try {
             Cache cache = new Cache(config, backend, versionBits, disk);
@@ -141,7 +148,21 @@ final class Cache implements PageCache {
                 cache.maintenance.start();
                 cache.images.start();
             }
-            LOG.log(System.Logger.Level.DEBUG, () -> "opened \"" + config.name() + "\": " + cache.recovery());
+            RecoveryReport report = cache.recovery();
+            if (event.shouldCommit()) {
+                event.cache = config.name();
+                event.warm = report.warm();
+                event.cleanStop = report.cleanStop();
+                event.found = report.found();
+                event.kept = report.kept();
+                event.bytes = report.bytesKept();
+                event.ownerWait = report.ownerWait().toNanos();
+                event.reason = report.coldReason();
+                event.commit();
+            }
+            LOG.log(
+                    System.Logger.Level.INFO,
+                    () -> "cache \"" + config.name() + "\" opened " + Recovery.describe(report));
             return cache;
         } catch (Throwable t) {
             try {
@@ -151,6 +172,12 @@ final class Cache implements PageCache {
             }
             throw t;
         }
+    }
+
+    /** Shows the cache to management tools until it is closed. */
+    Cache managed() {
+        bean = CacheBean.register(this);
+        return this;
     }
 
     @Override
@@ -654,6 +681,7 @@ final class Cache implements PageCache {
     private void giveBack() throws IOException {
         detached = true;
         images.dropping = dropMemory;
+        CacheBean.unregister(bean);
         List<Throwable> failures = new ArrayList<>();
         mapLock.lock();
         try {
@@ -671,12 +699,17 @@ final class Cache implements PageCache {
         }
         images.writeHotList();
         try {
+            int kept = frames.capacity() - frames.freeCount();
             if (dropMemory) {
                 backend.drop();
             } else {
                 frames.saveHints();
                 backend.close();
             }
+            LOG.log(
+                    System.Logger.Level.INFO,
+                    () -> "cache \"" + config.name() + "\" closed, "
+                            + (dropMemory ? "and its memory removed" : "and " + kept + " frames left for the next"));
         } catch (IOException | RuntimeException e) {
             failures.add(e);
         }

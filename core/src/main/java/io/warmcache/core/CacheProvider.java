@@ -20,7 +20,7 @@ public final class CacheProvider implements PageCacheProvider {
 
     @Override
     public PageCache open(CacheConfig config) throws IOException {
-        return Cache.open(config, backend(config), backendConfig(config));
+        return Cache.open(config, backend(config), backendConfig(config)).managed();
     }
 
     @Override

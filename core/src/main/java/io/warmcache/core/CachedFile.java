@@ -25,6 +25,7 @@ import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.invoke.VarHandle;
+import java.time.Instant;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -36,6 +37,8 @@ import org.jspecify.annotations.Nullable;
  * attach on for every file that has frames, mapped or not; shared by all mappings of the file.
  */
 final class CachedFile {
+    private static final System.Logger LOG = System.getLogger("io.warmcache");
+
     /** A deadline that is never waited for: what cannot be had at once is left. */
     static final long NO_WAIT = Long.MIN_VALUE;
 
@@ -77,6 +80,11 @@ final class CachedFile {
 
     /** The last failure of a write, for {@code health()}; null after a success. */
     volatile @Nullable Throwable degraded;
+
+    /** What the gates said when the file was mapped last, and when that was. */
+    volatile String verdict = "";
+
+    volatile @Nullable Instant mappedAt;
 
     /** Guarded by the cache's map lock. */
     int mappings;
@@ -319,9 +327,10 @@ final class CachedFile {
         }
         boolean found = TranslationWord.state(word) == UNVERIFIED;
         int frame = found ? TranslationWord.frame(word) : -1;
+        Events.Fault event = new Events.Fault();
         try {
             if (found) {
-                if (verifySurvivor(frame, page)) {
+                if (verifySurvivor(frame, page, FrameHistory.Check.TOUCH)) {
                     publish(leaf, slot, page, TranslationWord.withState(word, RESIDENT));
                     return false;
                 }
@@ -333,8 +342,14 @@ final class CachedFile {
                     return false;
                 }
             }
+            event.begin();
             file.fill(page, new int[] {frame}, 1, size, sets.refill(page, 1));
             frames.assign(frame, this, leaf, page);
+            frames.history.arrived(frame, FrameHistory.FROM_STORE);
+            if (event.shouldCommit()) {
+                event.of(this, page, pageSize, found ? "failed validation" : "absent");
+                event.commit();
+            }
             counters.misses.increment();
             counters.bytesRead.add(pageSize);
             publish(leaf, slot, page, TranslationWord.of(word, RESIDENT, frame));
@@ -459,12 +474,14 @@ final class CachedFile {
      * V2 and V3 for the frame of an UNVERIFIED page whose word the caller owns. Counts the reason when it is not what
      * its record says.
      */
-    boolean verifySurvivor(int frame, long page) {
+    boolean verifySurvivor(int frame, long page, FrameHistory.Check check) {
         int flags = frames.survivorFlags(frame);
         if ((flags & FrameTable.VALIDATED) != 0) {
             frames.survivorFlags(frame, flags & FrameTable.FOUND);
             return true;
         }
+        Events.Validate event = new Events.Validate();
+        event.begin();
         FrameRecord record = new FrameRecord();
         DropReason reason = null;
         if (!backend.readRecord(frame, record)
@@ -475,8 +492,13 @@ final class CachedFile {
         } else if (mismatches(frame, record, frames.allBlocks) != 0) {
             reason = DropReason.CHECKSUM;
         }
+        if (event.shouldCommit()) {
+            event.of(this, page, pageSize, reason == null ? check.text : check.text + ": " + reason);
+            event.commit();
+        }
         if (reason == null) {
             frames.survivorFlags(frame, flags & FrameTable.FOUND);
+            frames.history.validated(frame, check);
             counters.validated.increment();
             return true;
         }
@@ -489,6 +511,11 @@ final class CachedFile {
     void countDrop(int frame, DropReason reason) {
         if ((frames.survivorFlags(frame) & FrameTable.FOUND) != 0) {
             counters.drop(reason);
+            Events.Drop event = new Events.Drop();
+            if (event.shouldCommit()) {
+                event.of(this, frames.pageOf[frame], pageSize, reason.name());
+                event.commit();
+            }
         }
         frames.survivorFlags(frame, 0);
     }
@@ -522,12 +549,31 @@ final class CachedFile {
         counters.blocksWritten.add(Integer.bitCount(dirty));
         counters.bytesWritten.add((long) Integer.bitCount(dirty) << 12);
         sets.written(page, true);
-        degraded = null;
+        frames.history.written(frame);
+        if (degraded != null) {
+            degraded = null;
+            LOG.log(System.Logger.Level.INFO, () -> name + " can be written again");
+        }
     }
 
     void writeFailed(Throwable cause) {
         counters.writeFailures.increment();
+        boolean first = degraded == null;
         degraded = cause;
+        if (first) {
+            LOG.log(System.Logger.Level.WARNING, () -> name + " of cache \"" + cache.config.name()
+                    + "\" could not be written: what is dirty is kept and written again (" + cause + ")");
+        }
+    }
+
+    /** The file can no longer be used until it is closed. */
+    void poison(Throwable cause) {
+        if (poison == null) {
+            LOG.log(System.Logger.Level.ERROR, () -> name + " of cache \"" + cache.config.name()
+                    + "\" is poisoned: what its store holds is not known. Close it, check the store, and map it again ("
+                    + cause + ")");
+        }
+        poison = cause;
     }
 
     /** Throws {@code t}, whatever it is. */
@@ -666,6 +712,7 @@ final class CachedFile {
             }
             file.blank(page, frame);
             frames.assign(frame, this, leaf, page);
+            frames.history.arrived(frame, FrameHistory.OVERWRITTEN);
             long latched = TranslationWord.of(word, EXCLUSIVE, frame);
             TranslationWord.set(leaf, slot, latched);
             ExclusivePin pin = new ExclusivePin(this, leaf, slot, page, frame, latched, extending);

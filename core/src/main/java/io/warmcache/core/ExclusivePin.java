@@ -180,7 +180,7 @@ final class ExclusivePin implements WritePin {
             }
         } catch (Throwable t) {
             cause.addSuppressed(t);
-            file.poison = cause;
+            file.poison(cause);
         } finally {
             file.giveUp(leaf, slot, page, word, frame);
             release();
@@ -257,9 +257,13 @@ final class ExclusivePin implements WritePin {
             }
             long size = sizeAfter();
             if (file.options.policy() == WritePolicy.WRITE_THROUGH) {
+                Events.Write event = new Events.Write();
+                event.begin();
                 try {
                     openBacking().writeBack(page, new int[] {frame}, new int[] {dirty}, 1, size);
+                    WriteBack.commit(event, file, page, Integer.bitCount(dirty), "write-through");
                 } catch (Throwable t) {
+                    WriteBack.commit(event, file, page, Integer.bitCount(dirty), t.toString());
                     file.sets.maybeWritten(page);
                     file.writeFailed(t);
                     cutBack(t);
@@ -304,7 +308,7 @@ final class ExclusivePin implements WritePin {
                 publishSize(backing.store().size());
             } catch (IOException | RuntimeException | Error f) {
                 cause.addSuppressed(f);
-                file.poison = cause;
+                file.poison(cause);
             }
         }
     }

@@ -63,6 +63,8 @@ final class FrameTable {
 
     final Replacement policy;
 
+    final FrameHistory history;
+
     private final int policyWords;
 
     /** The hint of each frame as the ledger has it, so that a look at all of them writes only what has changed. */
@@ -110,6 +112,7 @@ final class FrameTable {
         fileOf = new @Nullable CachedFile[frames];
         dirtyBlocks = new int[frames];
         survivor = new byte[frames];
+        history = new FrameHistory(frames);
         free = new int[frames];
         savedHints = new int[frames];
         policyWords = backend.policyWords();
@@ -358,8 +361,15 @@ final class FrameTable {
         if (owned == null) {
             return null;
         }
+        Events.Evict event = new Events.Evict();
+        event.begin();
         empty(frame, owned);
         counters.evictions.increment();
+        if (event.shouldCommit()) {
+            boolean validated = TranslationWord.state(owned.word) != TranslationWord.UNVERIFIED;
+            event.of(owned.file, owned.page, pageSize, validated ? "valid" : "not validated");
+            event.commit();
+        }
         return owned.file;
     }
 
@@ -535,6 +545,7 @@ final class FrameTable {
             assign(free, owned.file, owned.leaf, owned.page);
             survivor[free] = survivor[frame];
             survivor[frame] = 0;
+            history.moved(frame, free);
             savedHints[free] = savedHints[frame];
             leafOf[frame] = null;
             fileOf[frame] = null;
@@ -572,6 +583,11 @@ final class FrameTable {
     private void drop(int frame, Owned owned, boolean atOpen, DropReason reason) {
         if ((survivor[frame] & FOUND) != 0 && (atOpen || reason != DropReason.CAPACITY)) {
             counters.drop(reason);
+            Events.Drop event = new Events.Drop();
+            if (event.shouldCommit()) {
+                event.of(owned.file, owned.page, pageSize, reason.name());
+                event.commit();
+            }
         }
         policy.removed(frame);
         empty(frame, owned);

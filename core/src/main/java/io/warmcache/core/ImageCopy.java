@@ -282,7 +282,7 @@ final class ImageCopy {
                 }
                 boolean kept = false;
                 try {
-                    kept = file.cache.recovery.validate(file, page, frame);
+                    kept = file.cache.recovery.validate(file, page, frame, FrameHistory.Check.IMAGE);
                     good = kept && copyOwned(page, frame, written, stage);
                 } finally {
                     if (kept) {

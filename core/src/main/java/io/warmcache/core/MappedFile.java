@@ -3,6 +3,7 @@ package io.warmcache.core;
 
 import io.warmcache.CacheClosedException;
 import io.warmcache.PageCursor;
+import io.warmcache.PageExplanation;
 import io.warmcache.PageReader;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
@@ -177,6 +178,11 @@ final class MappedFile implements PagedFile {
                     "first is " + first + " and count " + count + ": both must be 0 or more");
         }
         file().cache.prefetch(file, first, count);
+    }
+
+    @Override
+    public PageExplanation explain(long page) {
+        return Explanation.of(file(), page);
     }
 
     @Override

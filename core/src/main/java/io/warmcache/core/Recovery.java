@@ -25,6 +25,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashSet;
@@ -32,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import org.roaringbitmap.RoaringBitmap;
 
 /**
@@ -41,6 +43,8 @@ import org.roaringbitmap.RoaringBitmap;
 final class Recovery {
     /** Random resident pages that a canary compares with the store, beside the ring of last writes and the two ends. */
     private static final int CANARY_FRAMES = 64;
+
+    private static final System.Logger LOG = System.getLogger("io.warmcache");
 
     private final Cache cache;
     private final FrameTable frames;
@@ -113,11 +117,11 @@ final class Recovery {
         public void survivor(int frame, long fileId, long page, FrameState state, int hint) {
             found++;
             if (!cache.backend.knowsFile(fileId)) {
-                drop(frame, DropReason.UNKNOWN_FILE);
+                drop(frame, DropReason.UNKNOWN_FILE, fileId, page);
                 return;
             }
             if (page < 0 || page >= RadixIndex.MAX_PAGES) {
-                drop(frame, DropReason.RECORD_DAMAGED);
+                drop(frame, DropReason.RECORD_DAMAGED, fileId, page);
                 return;
             }
             CachedFile file = cache.fileOf(fileId);
@@ -125,7 +129,7 @@ final class Recovery {
             int slot = RadixIndex.slot(page);
             long word = TranslationWord.get(leaf, slot);
             if (TranslationWord.state(word) != EMPTY) {
-                drop(frame, DropReason.DUPLICATE);
+                drop(frame, DropReason.DUPLICATE, fileId, page);
                 if (Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
                     return;
                 }
@@ -135,6 +139,7 @@ final class Recovery {
             TranslationWord.set(leaf, slot, TranslationWord.of(word, UNVERIFIED, frame));
             frames.assign(frame, file, leaf, page);
             frames.survivorFlags(frame, FrameTable.FOUND | FrameTable.UNVALIDATED);
+            frames.history.arrived(frame, FrameHistory.FOUND);
             hints[frame] = hint;
             kept.add(frame);
         }
@@ -142,14 +147,24 @@ final class Recovery {
         @Override
         public void dropped(int frame, DropReason reason, long fileId, long page) {
             found++;
-            drop(frame, reason);
+            drop(frame, reason, fileId, page);
             if (fileId != 0 && page >= 0) {
                 notReusable.add(new Key(fileId, page));
             }
         }
 
-        private void drop(int frame, DropReason reason) {
+        private void drop(int frame, DropReason reason, long fileId, long page) {
             counters.drop(reason);
+            Events.Drop event = new Events.Drop();
+            if (event.shouldCommit()) {
+                // By number: the file's name is known once it is mapped.
+                event.cache = cache.config.name();
+                event.file = "file " + fileId;
+                event.page = page;
+                event.bytes = frames.pageSize;
+                event.reason = reason.name();
+                event.commit();
+            }
             release.add(frame);
         }
 
@@ -165,7 +180,7 @@ final class Recovery {
                 long word = TranslationWord.get(leaf, slot);
                 if (TranslationWord.state(word) == UNVERIFIED) {
                     int frame = TranslationWord.frame(word);
-                    drop(frame, DropReason.DUPLICATE);
+                    drop(frame, DropReason.DUPLICATE, key.fileId(), key.page());
                     kept.remove(frame);
                     frames.unassign(frame);
                     TranslationWord.set(leaf, slot, TranslationWord.of(word, EMPTY, 0));
@@ -186,6 +201,8 @@ final class Recovery {
 
     /** M3 to M6. The file is not open yet; only the evictor and the scrub touch its words meanwhile. */
     void passGates(CachedFile file, BackendFile backing, MapOptions options) throws IOException {
+        Events.MapFile event = new Events.MapFile();
+        event.begin();
         BackingStore store = backing.store();
         FileVerdict verdict = backing.verdict();
         int before = count(file);
@@ -227,7 +244,17 @@ final class Recovery {
         }
         backing.accept();
         file.size = size;
-        files.add(new RecoveryReport.FileRecovery(store.name(), said, before, count(file), Math.max(0, compared)));
+        int kept = count(file);
+        file.verdict = said;
+        file.mappedAt = Instant.now();
+        files.add(new RecoveryReport.FileRecovery(store.name(), said, before, kept, Math.max(0, compared)));
+        if (event.shouldCommit()) {
+            event.of(file, before, (long) kept << frames.pageShift, said);
+            event.commit();
+        }
+        String line = store.name() + " mapped by cache \"" + cache.config.name() + "\": " + said + "; " + kept + " of "
+                + before + " frames kept";
+        LOG.log(kept < before ? System.Logger.Level.INFO : System.Logger.Level.DEBUG, line);
     }
 
     /** What is done with each page of a file that is not open, with its word owned. */
@@ -329,13 +356,13 @@ final class Recovery {
     }
 
     private void validateAll(CachedFile file) throws IOException {
-        forEach(file, 0, (page, frame) -> validate(file, page, frame));
+        forEach(file, 0, (page, frame) -> validate(file, page, frame, FrameHistory.Check.EAGER));
     }
 
     /** Verifies a frame whose word is owned and stays UNVERIFIED. */
-    boolean validate(CachedFile file, long page, int frame) {
+    boolean validate(CachedFile file, long page, int frame, FrameHistory.Check check) {
         int flags = frames.survivorFlags(frame) & FrameTable.FOUND;
-        boolean good = file.verifySurvivor(frame, page);
+        boolean good = file.verifySurvivor(frame, page, check);
         if (good) {
             frames.survivorFlags(frame, flags | FrameTable.VALIDATED);
         }
@@ -346,7 +373,7 @@ final class Recovery {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment page = arena.allocate(frames.pageSize, BlockChecksum.BLOCK_SIZE);
             forEach(file, 0, (number, frame) -> {
-                if (!validate(file, number, frame)) {
+                if (!validate(file, number, frame, FrameHistory.Check.STORE)) {
                     return false;
                 }
                 readPadded(store, number << frames.pageShift, page);
@@ -385,7 +412,7 @@ final class Recovery {
                 if (!sample.contains((int) number) || differs[0]) {
                     return true;
                 }
-                if (!validate(file, number, frame)) {
+                if (!validate(file, number, frame, FrameHistory.Check.CANARY)) {
                     return false;
                 }
                 readPadded(store, number << frames.pageShift, page);
@@ -451,12 +478,41 @@ final class Recovery {
         if (!finished) {
             finished = true;
             cache.backend.recoveryFinished();
+            logFinished();
         }
         return false;
     }
 
     void rescan() {
         rescan = true;
+    }
+
+    /** What validation dropped, in one line; of interest only if it dropped anything. */
+    private void logFinished() {
+        RecoveryReport report = report();
+        if (report.found() > 0) {
+            LOG.log(
+                    report.droppedTotal() > 0 ? System.Logger.Level.INFO : System.Logger.Level.DEBUG,
+                    () -> "cache \"" + cache.config.name() + "\" has validated what it found: " + frames(report));
+        }
+    }
+
+    /** Found, kept and dropped frames, for a line of the log. */
+    private static String frames(RecoveryReport report) {
+        return report.kept() + " of " + report.found() + " frames kept (" + (report.bytesKept() >> 10) + " KiB)"
+                + (report.droppedTotal() == 0 ? "" : ", dropped " + new TreeMap<>(report.dropped()));
+    }
+
+    /** The line of an open in the log. */
+    static String describe(RecoveryReport report) {
+        return (report.warm()
+                        ? "warm, " + frames(report) + ", the last owner "
+                                + (report.cleanStop() ? "had closed it" : "was killed")
+                        : "cold: " + report.coldReason())
+                + "; ready after " + report.timeToReady().toMillis() + " ms"
+                + (report.ownerWait().toMillis() < 100
+                        ? ""
+                        : ", of which " + report.ownerWait().toMillis() + " ms were spent waiting for the last owner");
     }
 
     private void scrubFrame(int frame) {
@@ -476,7 +532,7 @@ final class Recovery {
         }
         // What ownerOf() guessed was read piece by piece; with the word owned it stands still.
         boolean stale = frames.pageOf[frame] != owner.page() || frames.fileOf[frame] != owner.file();
-        if (stale || validate(owner.file(), owner.page(), frame)) {
+        if (stale || validate(owner.file(), owner.page(), frame, FrameHistory.Check.SCRUB)) {
             TranslationWord.set(owner.leaf(), slot, word);
             owner.file().waiters.wake(owner.page());
         } else {

@@ -132,12 +132,16 @@ final class WriteBack {
         if (count == 0) {
             return 0;
         }
+        Events.Write event = new Events.Write();
+        event.begin();
         try {
             backing.writeBack(first, run, masks, count, file.size);
+            commit(event, file, first, blocks(masks, count), "write-back");
             for (int i = 0; i < count; i++) {
                 file.wrote(run[i], first + i);
             }
         } catch (Throwable t) {
+            commit(event, file, first, blocks(masks, count), t.toString());
             file.writeFailed(t);
             for (int i = 0; i < count && Mutation.FAILED_WRITE_LEAVES_CLEAN.isOn(); i++) {
                 file.wrote(run[i], first + i);
@@ -149,6 +153,22 @@ final class WriteBack {
             }
         }
         return count;
+    }
+
+    private static int blocks(int[] masks, int count) {
+        int blocks = 0;
+        for (int i = 0; i < count; i++) {
+            blocks += Integer.bitCount(masks[i]);
+        }
+        return blocks;
+    }
+
+    /** Ends the event of a write, failed or not. */
+    static void commit(Events.Write event, CachedFile file, long first, int blocks, String reason) {
+        if (event.shouldCommit()) {
+            event.of(file, first, (long) blocks << 12, reason);
+            event.commit();
+        }
     }
 
     /** B1. Returns the frame, or -1 if the page is not resident, or not to be had without waiting. */
@@ -196,13 +216,17 @@ final class WriteBack {
             flush(backing, 0);
             RoaringBitmap unforced = file.sets.startForce();
             boolean success = false;
+            Events.Force event = new Events.Force();
+            event.begin();
             try {
                 backing.force();
                 success = true;
+                commit(event, unforced, "");
                 file.counters.forces.increment();
                 markForced(unforced);
             } catch (Throwable t) {
                 if (!success) {
+                    commit(event, unforced, t.toString());
                     file.writeFailed(t);
                     if (!Mutation.FAILED_FORCE_LEAVES_CLEAN.isOn()) {
                         rewriteLater(file.sets.forcing(), t);
@@ -214,6 +238,14 @@ final class WriteBack {
             }
         } finally {
             forceLock.unlock();
+        }
+    }
+
+    private void commit(Events.Force event, RoaringBitmap pages, String failure) {
+        if (event.shouldCommit()) {
+            long count = pages.getLongCardinality();
+            event.of(file, count, count << file.pageShift, failure);
+            event.commit();
         }
     }
 
@@ -249,12 +281,12 @@ final class WriteBack {
             long page = Integer.toUnsignedLong(iterator.next());
             try {
                 if (!redirty(page)) {
-                    file.poison = cause;
+                    file.poison(cause);
                     return;
                 }
             } catch (RuntimeException e) {
                 cause.addSuppressed(e);
-                file.poison = cause;
+                file.poison(cause);
                 return;
             }
         }

@@ -56,6 +56,8 @@ class ModuleRulesTest {
             Set.of(),
             Set.of(
                     "java..",
+                    "javax.management",
+                    "jdk.jfr",
                     "com.sun.nio.file",
                     "net.jpountz.lz4",
                     "org.jspecify..",
