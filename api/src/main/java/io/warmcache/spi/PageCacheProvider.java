@@ -5,6 +5,7 @@ import io.warmcache.CacheConfig;
 import io.warmcache.CacheException;
 import io.warmcache.PageCache;
 import java.io.IOException;
+import java.util.List;
 import java.util.ServiceLoader;
 
 /** The cache's implementation, found through {@link ServiceLoader}. */
@@ -12,6 +13,9 @@ public interface PageCacheProvider {
     PageCache open(CacheConfig config) throws IOException;
 
     boolean drop(CacheConfig config) throws IOException;
+
+    /** Every block checksum known, for tools that verify a segment without opening it. */
+    List<BlockChecksum> checksums();
 
     /**
      * The implementation on the class or module path.

@@ -10,6 +10,7 @@ import io.warmcache.spi.BlockChecksum;
 import io.warmcache.spi.FrameBackendProvider;
 import io.warmcache.spi.PageCacheProvider;
 import java.io.IOException;
+import java.util.List;
 import java.util.ServiceLoader;
 import java.util.TreeSet;
 
@@ -26,6 +27,11 @@ public final class CacheProvider implements PageCacheProvider {
     @Override
     public boolean drop(CacheConfig config) throws IOException {
         return backend(config).drop(backendConfig(config));
+    }
+
+    @Override
+    public List<BlockChecksum> checksums() {
+        return Checksums.ALL;
     }
 
     private static BackendConfig backendConfig(CacheConfig config) {

@@ -110,7 +110,7 @@ final class FileStore implements BackingStore {
      * File system, inode and birth time. Not the device number, which changes from mount to mount on an overlay; and
      * not the inode's generation, which takes an open descriptor to read (it is compared when the journal is judged).
      */
-    private static StoreId id(FsStat fs, FileStat stat) {
+    static StoreId id(FsStat fs, FileStat stat) {
         return new StoreId(idWord(1, fs, stat), idWord(2, fs, stat));
     }
 

@@ -35,6 +35,7 @@ final class Libc {
     static final int EAGAIN = 11;
     static final int EACCES = 13;
     static final int EEXIST = 17;
+    static final int EPERM = 1;
     static final int EINVAL = 22;
     static final int ELOOP = 40;
 

@@ -162,6 +162,11 @@ final class StoreJournal {
         return new StoreId(m.get(Layout.LONG, base + O_ID_HIGH), m.get(Layout.LONG, base + O_ID_LOW));
     }
 
+    static String name(MemorySegment m, long base) {
+        int length = (int) Math.clamp(m.get(Layout.LONG, base + O_NAME_LENGTH), 0, MAX_NAME);
+        return new String(m.asSlice(base + O_NAME, length).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
+    }
+
     long kind() {
         return memory.get(Layout.LONG, base + O_KIND);
     }
