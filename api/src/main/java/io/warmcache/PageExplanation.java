@@ -67,7 +67,9 @@ public record PageExplanation(
         /** Found in memory: it survived a restart. */
         SURVIVED,
         /** Written as a whole in this life, without reading it. */
-        WRITTEN
+        WRITTEN,
+        /** Restored from a checkpoint image, which has gates of its own. */
+        IMAGE
     }
 
     /**

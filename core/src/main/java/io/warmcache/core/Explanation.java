@@ -83,6 +83,7 @@ final class Explanation {
                     case FrameHistory.FROM_STORE -> Source.STORE;
                     case FrameHistory.FOUND -> Source.SURVIVED;
                     case FrameHistory.OVERWRITTEN -> Source.WRITTEN;
+                    case FrameHistory.FROM_IMAGE -> Source.IMAGE;
                     default -> Source.NONE;
                 },
                 survived && !validated ? null : frames.history.since(history),

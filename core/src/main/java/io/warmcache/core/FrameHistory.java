@@ -22,6 +22,7 @@ final class FrameHistory {
 
     static final int FOUND = 2;
     static final int OVERWRITTEN = 3;
+    static final int FROM_IMAGE = 4;
 
     /** What made a frame found in memory be validated. */
     enum Check {

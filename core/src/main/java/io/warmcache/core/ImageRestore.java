@@ -197,7 +197,7 @@ final class ImageRestore extends WarmUpJob {
             guard.seal(page, frame, frames.allBlocks);
             file.backend.forced(frame);
             frames.assign(frame, file, leaf, page);
-            frames.history.arrived(frame, FrameHistory.FOUND);
+            frames.history.arrived(frame, FrameHistory.FROM_IMAGE);
             long resident = TranslationWord.of(word, RESIDENT, frame);
             file.publish(leaf, slot, page, TranslationWord.withUses(resident, uses & TranslationWord.MAX_USE));
             published = true;
