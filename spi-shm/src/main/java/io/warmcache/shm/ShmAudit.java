@@ -226,6 +226,16 @@ public final class ShmAudit {
         }
     }
 
+    /**
+     * The pid of whoever owns the segment that {@code config} names, as far as {@code /proc/locks} shows; 0 for nobody.
+     *
+     * @throws IOException if there is no such segment
+     */
+    public static long holder(CacheConfig config) throws IOException {
+        NativeAccess.require();
+        return ProcLocks.holder(Libc.stat(SegmentFile.path(config), false));
+    }
+
     /** Read-only, and without a new time of last access where this user may ask for that. */
     private static int openQuietly(String path, int flags) throws ErrnoException {
         try {

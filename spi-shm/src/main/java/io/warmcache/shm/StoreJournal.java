@@ -163,7 +163,7 @@ final class StoreJournal {
     }
 
     static String name(MemorySegment m, long base) {
-        int length = (int) Math.clamp(m.get(Layout.LONG, base + O_NAME_LENGTH), 0, MAX_NAME);
+        int length = Math.clamp(m.get(Layout.LONG, base + O_NAME_LENGTH), 0, MAX_NAME);
         return new String(m.asSlice(base + O_NAME, length).toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
     }
 
