@@ -100,8 +100,8 @@ final class CheckCommands {
             mixinStandardHelpOptions = true,
             description = {
                 "Checks a cache against itself and against the files it caches.",
-                "Reads all of the cache and the cached pages of the files; changes nothing, moves no time of a file, and"
-                        + " may be run on a cache in use, of which a frame is judged only while it stands still.",
+                "Reads all of the cache and the cached pages of the files; changes nothing, moves no time of a file,"
+                        + " and may be run on a cache in use, of which a frame is judged only while it stands still.",
                 "A frame is stale if it differs from a file that was changed: a restart drops it, and nothing is wrong."
             },
             exitCodeListHeading = "%nExit codes:%n",

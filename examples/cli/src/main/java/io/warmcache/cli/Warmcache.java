@@ -13,9 +13,9 @@ import picocli.CommandLine.Command;
         description = {
             "Looks at page caches in shared memory, checks them, and removes them.",
             "",
-            "A CACHE is the name under which it was opened, or the absolute path of its memory. Nothing but drop changes"
-                    + " anything, takes a lock, or disturbs whoever has the cache open. A cache of the simulated Xen"
-                    + " back end lives inside its process, where no command can see it.",
+            "A CACHE is the name under which it was opened, or the absolute path of its memory. Nothing but drop"
+                    + " changes anything, takes a lock, or disturbs whoever has the cache open. A cache of the"
+                    + " simulated Xen back end lives inside its process, where no command can see it.",
             ""
         },
         subcommands = {

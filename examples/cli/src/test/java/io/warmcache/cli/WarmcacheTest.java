@@ -289,7 +289,9 @@ class WarmcacheTest {
 
     @Test
     void progressIsDrawnOverItselfAndWiped() {
-        assertEquals("audit [####################....................]  50 %", new ProgressBar("audit", null).line(5, 10));
+        assertEquals(
+                "audit [####################....................]  50 %",
+                new ProgressBar("audit", null).line(5, 10));
         ByteArrayOutputStream screen = new ByteArrayOutputStream();
         try (ProgressBar bar = new ProgressBar("audit", new PrintStream(screen, true, StandardCharsets.UTF_8))) {
             long deadline = System.nanoTime() + 60_000_000_000L;
