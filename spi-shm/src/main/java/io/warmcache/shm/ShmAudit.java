@@ -202,7 +202,7 @@ public final class ShmAudit {
         int fd = openQuietly(path, Libc.O_NOFOLLOW);
         try (Arena arena = Arena.ofConfined()) {
             FileStat stat = Libc.fstat(fd, path);
-            Header.Reading reading = SegmentFile.readHeader(fd, path, stat.size());
+            Header.Reading reading = SegmentFile.readHeader(fd, path, stat.size(), Format.CURRENT);
             Header header = reading.header();
             if (header == null) {
                 throw new IOException(path + " cannot be audited: " + reading.problem());
@@ -328,8 +328,8 @@ public final class ShmAudit {
         int batch = Math.max(1, (1 << 20) / geometry.recordSize());
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment records = arena.allocate((long) batch * geometry.recordSize(), 64);
-            for (int from = 0; from < geometry.frames(); from += batch) {
-                int n = Math.min(batch, geometry.frames() - from);
+            for (int from = 0; from < header.capacity; from += batch) {
+                int n = Math.min(batch, header.capacity - from);
                 MemorySegment part = records.asSlice(0, (long) n * geometry.recordSize());
                 read(fd, part, geometry.record(from), geometry.length(), path);
                 for (int i = 0; i < n; i++) {
@@ -338,12 +338,12 @@ public final class ShmAudit {
                         look(from + i);
                     }
                     if ((from + i & 0xFF) == 0) {
-                        progress.at(from + i, geometry.frames());
+                        progress.at(from + i, header.capacity);
                     }
                 }
             }
         }
-        progress.at(geometry.frames(), geometry.frames());
+        progress.at(header.capacity, header.capacity);
     }
 
     /** What one look at a frame said. */
@@ -512,7 +512,7 @@ public final class ShmAudit {
                 path,
                 holder,
                 header.clean,
-                geometry.frames(),
+                header.capacity,
                 used,
                 inFlight,
                 damaged,
