@@ -19,7 +19,7 @@ final class CheckCommands {
         return CacheConfig.of(cache, 8 * 4096);
     }
 
-    private abstract static class Check implements Callable<Integer> {
+    abstract static class Check implements Callable<Integer> {
         @Parameters(paramLabel = "CACHE", description = "Its name, or the absolute path of its memory.")
         String cache = "";
 

@@ -3,6 +3,8 @@ package io.warmcache.cli;
 
 import java.io.PrintWriter;
 import java.util.Locale;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -15,10 +17,10 @@ final class Output {
     boolean json;
 
     @Spec(Spec.Target.MIXEE)
-    CommandSpec command;
+    @Nullable CommandSpec command;
 
     PrintWriter out() {
-        return command.commandLine().getOut();
+        return Objects.requireNonNull(command, "set by picocli").commandLine().getOut();
     }
 
     /** Prints a record or list as JSON. */
@@ -28,6 +30,7 @@ final class Output {
         out().println(mapper.writeValueAsString(value));
     }
 
+    @SuppressWarnings("AnnotateFormatMethod") // its annotation is in a library that nothing else here needs
     void line(String format, Object... arguments) {
         out().println(String.format(Locale.ROOT, format, arguments));
     }

@@ -3,6 +3,7 @@ package io.warmcache.cli;
 
 import java.io.PrintStream;
 import java.util.Locale;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** One line that is drawn over itself, on a terminal; elsewhere nothing. For one thread. */
@@ -23,8 +24,7 @@ final class ProgressBar implements AutoCloseable {
 
     /** On standard error if a person is looking at it. */
     static ProgressBar onTerminal(String what) {
-        var console = System.console();
-        return new ProgressBar(what, console != null && console.isTerminal() ? System.err : null);
+        return new ProgressBar(what, Objects.requireNonNull(System.console()).isTerminal() ? System.err : null);
     }
 
     void at(long done, long all) {

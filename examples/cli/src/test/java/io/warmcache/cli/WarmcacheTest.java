@@ -25,6 +25,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -178,15 +179,21 @@ class WarmcacheTest {
     @Test
     void verifyFindsAFlippedByteOfAFrame() throws Exception {
         fill();
-        try (FileChannel channel = FileChannel.open(memory, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
-            // Frames that hold nothing come first or last: flip one byte of each.
-            for (long at = channel.size() - 64 * PAGE + 17; at < channel.size(); at += PAGE) {
-                ByteBuffer one = ByteBuffer.allocate(1);
-                channel.read(one, at);
-                one.put(0, (byte) ~one.get(0));
-                channel.write(one.rewind(), at);
+        byte[] content = Files.readAllBytes(store);
+        byte[] inMemory = Files.readAllBytes(memory);
+        int flipped = 0;
+        try (FileChannel channel = FileChannel.open(memory, StandardOpenOption.WRITE)) {
+            for (int at = 0; at < inMemory.length; at += PAGE) {
+                for (int page = 0; page < PAGES; page++) {
+                    // Found by its random bytes, wherever the format puts it.
+                    if (Arrays.equals(inMemory, at, at + 64, content, page * PAGE, page * PAGE + 64)) {
+                        channel.write(ByteBuffer.wrap(new byte[] {(byte) ~inMemory[at + 17]}), at + 17);
+                        flipped++;
+                    }
+                }
             }
         }
+        assertEquals(PAGES, flipped);
         assertEquals(1, run("verify", "--json", cache()), complained);
         assertEquals(PAGES, json().get("badChecksums").asInt());
         assertEquals(PAGES, json().get("findings").size());

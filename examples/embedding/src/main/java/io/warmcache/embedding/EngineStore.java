@@ -109,11 +109,9 @@ final class EngineStore implements BackingStore {
 
     /** Written aside and renamed, so that there is never half of it. */
     private static void writeTags(Path path, UUID id, UUID edition) throws IOException {
-        ByteBuffer tags = ByteBuffer.allocate(32)
-                .putLong(id.getMostSignificantBits())
-                .putLong(id.getLeastSignificantBits())
-                .putLong(edition.getMostSignificantBits())
-                .putLong(edition.getLeastSignificantBits());
+        ByteBuffer tags = ByteBuffer.allocate(32);
+        tags.putLong(id.getMostSignificantBits()).putLong(id.getLeastSignificantBits());
+        tags.putLong(edition.getMostSignificantBits()).putLong(edition.getLeastSignificantBits());
         Path aside = path.resolveSibling(path.getFileName() + ".tags.new");
         try (RandomAccessFile file = new RandomAccessFile(aside.toFile(), "rw")) {
             file.write(tags.array());

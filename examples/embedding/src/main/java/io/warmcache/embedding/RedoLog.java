@@ -50,8 +50,8 @@ final class RedoLog implements Closeable {
             }
             byte[] entries = new byte[(int) count * ENTRY];
             file.readFully(entries);
-            ByteBuffer commit =
-                    ByteBuffer.allocate(HEADER + entries.length).position(HEADER).put(entries);
+            ByteBuffer commit = ByteBuffer.allocate(HEADER + entries.length);
+            commit.position(HEADER).put(entries);
             if (checksum(commit.array(), (int) count) != checksum) {
                 break;
             }

@@ -90,7 +90,7 @@ class TinyStoreTest {
             }
             try (TinyStore store = TinyStore.open(name, data())) {
                 assertEquals(warm, store.recovery().warm(), store.recovery()::coldReason);
-                if (warm) {
+                if (warm && life == 1) { // of the first life's pages all may have been dirty
                     assertTrue(store.recovery().kept() > 0, store.recovery()::toString);
                 }
                 for (long key = 1; key <= last; key++) {
