@@ -32,7 +32,7 @@ public final class TinyStore implements AutoCloseable {
     private static final int PAGES = 1024;
     private static final int ENTRIES = (PAGE - 8) / 16;
     private static final long CHECKPOINT = 4L << 20;
-    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
     private final PageCache cache;
     private final PagedFile file;
