@@ -1,9 +1,9 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.cli;
 
+import java.io.Console;
 import java.io.PrintStream;
 import java.util.Locale;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** One line that is drawn over itself, on a terminal; elsewhere nothing. For one thread. */
@@ -23,8 +23,10 @@ final class ProgressBar implements AutoCloseable {
     }
 
     /** On standard error if a person is looking at it. */
+    @SuppressWarnings("SystemConsoleNull") // there may be none, whatever the provider of consoles is said to do
     static ProgressBar onTerminal(String what) {
-        return new ProgressBar(what, Objects.requireNonNull(System.console()).isTerminal() ? System.err : null);
+        Console console = System.console();
+        return new ProgressBar(what, console != null && console.isTerminal() ? System.err : null);
     }
 
     void at(long done, long all) {
