@@ -256,6 +256,7 @@ final class ExclusivePin implements WritePin {
                 return;
             }
             long size = sizeAfter();
+            zeroPast(size, dirty);
             if (file.options.policy() == WritePolicy.WRITE_THROUGH) {
                 Events.Write event = new Events.Write();
                 event.begin();
@@ -276,10 +277,32 @@ final class ExclusivePin implements WritePin {
                 }
                 writtenThrough(size);
             } else {
-                writeLater(size);
+                try {
+                    writeLater(size);
+                } catch (Throwable t) {
+                    undoChanges(); // not published: out of memory, say
+                    throw t;
+                }
             }
         } finally {
             release();
+        }
+    }
+
+    /**
+     * What a caller stored past the end it announced is no part of the file, and is not written. It must not show when
+     * the file grows over it: the store will have zeros there.
+     */
+    private void zeroPast(long size, int dirty) {
+        long kept = size - (page << file.pageShift);
+        if (!extending || kept >= file.pageSize) {
+            return;
+        }
+        MemorySegment inFrame = file.frames.slice(frame);
+        for (int rest = dirty; rest != 0; rest &= rest - 1) {
+            long start = (long) Integer.numberOfTrailingZeros(rest) * BlockChecksum.BLOCK_SIZE;
+            long from = Math.clamp(kept - start, 0, BlockChecksum.BLOCK_SIZE);
+            inFrame.asSlice(start + from, BlockChecksum.BLOCK_SIZE - from).fill((byte) 0);
         }
     }
 

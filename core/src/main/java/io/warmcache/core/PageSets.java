@@ -22,6 +22,11 @@ final class PageSets {
 
     private long forcingCut = NONE;
 
+    /** A write could not be entered in {@link #unforced} for want of memory: a force that fails may lose it. */
+    private boolean untracked;
+
+    private boolean forcingUntracked;
+
     /** Pages read since, for which that is the only reason: a force makes them good, but loses nothing if it fails. */
     private RoaringBitmap readBehindCut = new RoaringBitmap();
 
@@ -31,17 +36,34 @@ final class PageSets {
         dirty.add((int) page);
     }
 
-    /** The page is no longer dirty, since it was written (then it is unforced) or dropped. */
+    /**
+     * The page is no longer dirty, since it was written (then it is unforced) or dropped. Does not throw: the caller is
+     * in the middle of a publication.
+     */
     synchronized void written(long page, boolean toStore) {
-        dirty.remove((int) page);
+        try {
+            dirty.remove((int) page);
+        } catch (OutOfMemoryError e) {
+            untracked |= toStore; // it stays in the set, and whoever writes the set finds nothing to write
+        }
         if (toStore) {
-            unforced.add((int) page);
+            maybeWritten(page);
         }
     }
 
     /** A write of the page failed: the store may hold any part of it, and what it holds is not forced. */
     synchronized void maybeWritten(long page) {
-        unforced.add((int) page);
+        try {
+            unforced.add((int) page);
+        } catch (OutOfMemoryError e) {
+            untracked = true;
+            cut = Math.min(cut, page); // needs no memory, and says the same of more pages than this one
+        }
+    }
+
+    /** Whether a force under way may lose a write that nobody knows of if it fails. */
+    synchronized boolean forcesUntracked() {
+        return forcingUntracked;
     }
 
     synchronized RoaringBitmap dirtyPages() {
@@ -84,6 +106,8 @@ final class PageSets {
         unforced = new RoaringBitmap();
         forcingCut = cut;
         cut = NONE;
+        forcingUntracked = untracked;
+        untracked = false;
         forcingReads = readBehindCut;
         readBehindCut = new RoaringBitmap();
         return RoaringBitmap.or(forcing, forcingReads);
@@ -114,11 +138,13 @@ final class PageSets {
             reread.and(unforced);
         } else {
             unforced.or(forcing);
+            untracked |= forcingUntracked;
             cut = Math.min(cut, forcingCut);
             readBehindCut.or(forcingReads);
         }
         forcing = new RoaringBitmap();
         forcingCut = NONE;
+        forcingUntracked = false;
         forcingReads = new RoaringBitmap();
     }
 
@@ -140,6 +166,8 @@ final class PageSets {
         unforced.clear();
         forcing = new RoaringBitmap();
         reread.clear();
+        untracked = false;
+        forcingUntracked = false;
         cut = NONE;
         forcingCut = NONE;
         readBehindCut.clear();

@@ -475,6 +475,10 @@ final class Recovery {
         if (scrubbed < frames.frames || cache.resizing.moving || rescan) {
             return true;
         }
+        if (counters.unvalidated.get() != 0) {
+            scrubbed = 0; // a canary or a reader owned the frame when it was passed, and may yet die at it
+            return true;
+        }
         if (!finished) {
             finished = true;
             cache.backend.recoveryFinished();

@@ -276,6 +276,10 @@ final class WriteBack {
      * cannot be written again, and poisons the file.
      */
     private void rewriteLater(RoaringBitmap forcing, Throwable cause) {
+        if (file.sets.forcesUntracked()) {
+            file.poison = cause;
+            return;
+        }
         PeekableIntIterator iterator = forcing.getIntIterator();
         while (iterator.hasNext()) {
             long page = Integer.toUnsignedLong(iterator.next());

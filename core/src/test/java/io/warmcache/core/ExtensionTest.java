@@ -28,6 +28,24 @@ class ExtensionTest {
         bench.cache.close();
     }
 
+    @ParameterizedTest
+    @EnumSource(WritePolicy.class)
+    void whatIsStoredPastTheAnnouncedEndNeverShows(WritePolicy policy) throws Exception {
+        Bench bench = new Bench(Bench.patient(64), policy, filled(5, 5000));
+        try (WritePin pin = bench.file.pinForWrite(1)) {
+            pin.dirty(0, 1000);
+            pin.segment().asSlice(0, 2000).fill((byte) 9);
+        }
+        assertEquals(4096 + 1000, bench.file.size());
+        bench.file.truncate(8192);
+        assertArrayEquals(filled(9, 1000), bench.read(4096, 1000));
+        assertArrayEquals(filled(0, 3096), bench.read(4096 + 1000, 3096));
+        bench.file.flush();
+        assertArrayEquals(bench.store.bytes(), bench.read(0, 8192));
+        bench.assertSound();
+        bench.cache.close();
+    }
+
     @Test
     void aFailedExtendingBulkWriteGivesItsPermitBackOnce() throws Exception {
         Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_THROUGH, pages(1, 2));
