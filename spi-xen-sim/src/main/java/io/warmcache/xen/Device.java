@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.xen;
 
+import io.warmcache.BackingStore;
 import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
 import java.util.HashMap;
@@ -16,6 +17,8 @@ final class Device {
     final long id;
     final StoreId storeId;
     boolean open;
+    /** What the guest has it open on; the VMM closes it when the guest dies. */
+    @Nullable BackingStore store;
     long lastOpened;
     /** The version that the records count for; null while that cannot be said. */
     @Nullable StoreVersion version;

@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.xen;
 
+import io.warmcache.BackingStore;
 import io.warmcache.spi.FrameState;
 import io.warmcache.xen.HypercallException.Reason;
 import java.io.IOException;
@@ -34,6 +35,8 @@ public final class Domain {
         /** It is gone, and its memory with it. */
         DESTROYED
     }
+
+    private static final System.Logger LOG = System.getLogger("io.warmcache.xen");
 
     private final Machine machine;
     private final int id;
@@ -234,6 +237,7 @@ public final class Domain {
             }
             requireExists();
             drain();
+            disconnect();
             for (int va = pages; va < 2 * pages; va++) {
                 map(va, -1, Access.NONE);
             }
@@ -271,6 +275,47 @@ public final class Domain {
         }
     }
 
+    /**
+     * With the guest off, lets two pfns have each other's machine frames, as a control domain does that moves memory.
+     * The records stay with the machine frames. No effect where memory was given up.
+     */
+    void exchange(int pfn, int other) {
+        synchronized (machine) {
+            if (state == State.RUNNING) {
+                throw new HypercallException(Reason.EBUSY, this + " runs: its memory cannot be moved");
+            }
+            int one = p2m[pfn];
+            int two = p2m[other];
+            if (one < 0 || two < 0 || one == two) {
+                return;
+            }
+            Access accessOne = entryAccess[pfn];
+            Access accessTwo = entryAccess[other];
+            p2m[pfn] = two;
+            p2m[other] = one;
+            machine.m2p[one] = other;
+            machine.m2p[two] = pfn;
+            map(pfn, two, accessTwo);
+            map(other, one, accessOne);
+        }
+    }
+
+    /** Closes what the dead guest left open: a plain file is locked while it is. */
+    private void disconnect() {
+        for (Device device : devices.values()) {
+            BackingStore store = device.store;
+            device.store = null;
+            device.open = false;
+            if (store != null) {
+                try {
+                    store.close();
+                } catch (IOException e) {
+                    LOG.log(System.Logger.Level.WARNING, "closing " + store.name() + " of dead " + this + " failed", e);
+                }
+            }
+        }
+    }
+
     /** Waits for the requests of a guest that is dead; with the machine's lock held. */
     void drain() {
         boolean interrupted = false;
@@ -294,6 +339,7 @@ public final class Domain {
             }
             crash("destroyed");
             drain();
+            disconnect();
             state = State.DESTROYED;
             for (int va = 0; va < 2 * pages; va++) {
                 map(va, -1, Access.NONE);

@@ -531,6 +531,7 @@ final class GuestBackend implements FrameBackend {
             Device device = known != null ? known : new Device(domain.nextDevice++, id);
             domain.devices().put(device.id, device);
             device.open = true;
+            device.store = store;
             device.lastOpened = ++domain.opens;
             return machine.isShared()
                     ? new HostedFile(this, device, store, version, fresh)

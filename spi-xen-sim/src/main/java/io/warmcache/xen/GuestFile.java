@@ -486,6 +486,7 @@ class GuestFile implements BackendFile {
             closed = true;
             synchronized (machine) {
                 device.open = false;
+                device.store = null;
             }
             store.close();
         }

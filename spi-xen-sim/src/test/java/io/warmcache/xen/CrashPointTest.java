@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.DropReason;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -29,6 +31,8 @@ class CrashPointTest {
     private static final class Killer implements StepHook {
         final boolean drain;
         final Map<String, Integer> names = new TreeMap<>();
+        /** Each step with the virtual time. */
+        final List<String> trace = new ArrayList<>();
         int left;
         int steps;
 
@@ -40,6 +44,7 @@ class CrashPointTest {
         @Override
         public void before(Domain domain, String step) {
             steps++;
+            trace.add(domain.machine().clock() + " " + step);
             names.merge(step, 1, Integer::sum);
             if (left-- == 0) {
                 domain.crash("at " + step);
@@ -174,6 +179,6 @@ class CrashPointTest {
         Totals totals = new Totals();
         Killer one = run(5, NEVER, NEVER, false, totals);
         Killer other = run(5, NEVER, NEVER, false, totals);
-        assertTrue(one.steps == other.steps && one.names.equals(other.names), one.names + " and " + other.names);
+        assertEquals(one.trace, other.trace);
     }
 }

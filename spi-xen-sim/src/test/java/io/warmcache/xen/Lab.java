@@ -70,16 +70,20 @@ final class Lab implements AutoCloseable {
 
     /** With every survivor validated when its file is mapped, if eager. */
     Lab(long seed, boolean eager) throws IOException {
+        this(Machine.create("lab" + NUMBER.incrementAndGet(), 4 * FRAMES, seed), "guest", seed, eager);
+    }
+
+    /** A guest on a machine that it may share with others. */
+    Lab(Machine machine, String guestName, long seed, boolean eager) {
+        this.machine = machine;
         random = new SplittableRandom(seed);
-        String name = "lab" + NUMBER.incrementAndGet();
-        machine = Machine.create(name, 4 * FRAMES, seed);
-        config = CacheConfig.of("guest", (long) FRAMES * PAGE)
+        config = CacheConfig.of(guestName, (long) FRAMES * PAGE)
                 .withPageSize(PAGE)
                 .withBackend("xen")
                 .withMaxUnfinishedAttaches(0)
                 .withValidation(eager ? Validation.EAGER : Validation.LAZY)
                 .withOwnerWait(Duration.ofMillis(1))
-                .withOptions(Map.of("xen.machine", name, "core.maintenance", "off"));
+                .withOptions(Map.of("xen.machine", machine.name(), "core.maintenance", "off"));
         for (int i = 0; i < 2; i++) {
             byte[] content = bytes((8 + 6 * i) * PAGE + 1000);
             disks[i] = new VirtualDisk(new StoreId(0xd15c, i + 1), content);
@@ -89,7 +93,7 @@ final class Lab implements AutoCloseable {
     }
 
     Domain domain() {
-        return machine.domain("guest");
+        return machine.domain(config.name());
     }
 
     boolean alive() {

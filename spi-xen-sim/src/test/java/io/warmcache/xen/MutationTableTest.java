@@ -26,7 +26,6 @@ class MutationTableTest {
             "CHECKSUM_NOT_COMPARED",
             "STORE_CHANGE_IGNORED",
             "NO_FREE_ON_EVICT",
-            "DIRTY_EVICTED",
             "REFILL_OF_UNFORCED_IS_CLEAN");
 
     /** How a broken rule is caught, or null if it is not. */
