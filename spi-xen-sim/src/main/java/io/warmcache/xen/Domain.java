@@ -1,7 +1,6 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.xen;
 
-import io.warmcache.BackingStore;
 import io.warmcache.spi.FrameState;
 import io.warmcache.xen.HypercallException.Reason;
 import java.io.IOException;
@@ -35,8 +34,6 @@ public final class Domain {
         /** It is gone, and its memory with it. */
         DESTROYED
     }
-
-    private static final System.Logger LOG = System.getLogger("io.warmcache.xen");
 
     private final Machine machine;
     private final int id;
@@ -300,19 +297,17 @@ public final class Domain {
         }
     }
 
-    /** Closes what the dead guest left open: a plain file is locked while it is. */
+    /**
+     * Closes the plain files that the dead guest left open, since a file is locked while it is. Stores of other kinds
+     * are whoever made them's.
+     */
     private void disconnect() {
         for (Device device : devices.values()) {
-            BackingStore store = device.store;
+            if (device.store instanceof FileDisk file) {
+                file.close();
+            }
             device.store = null;
             device.open = false;
-            if (store != null) {
-                try {
-                    store.close();
-                } catch (IOException e) {
-                    LOG.log(System.Logger.Level.WARNING, "closing " + store.name() + " of dead " + this + " failed", e);
-                }
-            }
         }
     }
 
