@@ -76,10 +76,16 @@ final class Cache implements PageCache {
     /** Set when the cache begins to close; looked at after counting a pin. */
     volatile boolean closing;
 
-    /** Guards {@link #mapped}, {@link CachedFile#mappings}, and mapping and unmapping as a whole. */
+    /**
+     * Guards {@link #mapped}, {@link CachedFile#mappings}, {@link CachedFile#unmapping}, and mapping as a whole. Taken
+     * after a file's usage lock; whoever takes that with this one held first waits out an unmapping.
+     */
     private final ReentrantLock mapLock = new ReentrantLock();
 
     private final Map<StoreId, CachedFile> mapped = new HashMap<>();
+
+    /** Signalled when the close of a file's last mapping has ended, in either way. */
+    private final Condition unmapped = mapLock.newCondition();
 
     /** Pins and where they were taken, with debugging on. */
     private final Map<Object, Throwable> pinSites = new ConcurrentHashMap<>();
@@ -208,7 +214,7 @@ final class Cache implements PageCache {
         mapLock.lock();
         try {
             checkOpen();
-            CachedFile shared = mapped.get(backend.identify(path, options));
+            CachedFile shared = shareable(backend.identify(path, options));
             return shared != null ? share(shared) : mapNew(backend.openStore(path, options), options);
         } finally {
             mapLock.unlock();
@@ -221,7 +227,7 @@ final class Cache implements PageCache {
         mapLock.lock();
         try {
             checkOpen();
-            CachedFile shared = mapped.get(store.id());
+            CachedFile shared = shareable(store.id());
             if (shared != null) {
                 BackendFile open = shared.backing;
                 if (open == null || open.store() != store) {
@@ -239,6 +245,24 @@ final class Cache implements PageCache {
         if (closing) {
             throw new CacheClosedException("the cache is closed");
         }
+    }
+
+    /**
+     * The file of a store that is mapped, once nobody is closing its last mapping; null if none is. Lets go of the map
+     * lock while it waits.
+     */
+    private @Nullable CachedFile shareable(StoreId id) {
+        long deadline = System.nanoTime() + latchTimeoutNanos;
+        CachedFile file = mapped.get(id);
+        while (file != null && file.unmapping) {
+            if (!Waits.until(deadline, left -> unmapped.await(left, TimeUnit.NANOSECONDS))) {
+                throw new LatchTimeoutException(file.name + " is being closed, and pins or latches of it kept that from"
+                        + " ending for longer than latchTimeout: close them");
+            }
+            checkOpen();
+            file = mapped.get(id);
+        }
+        return file;
     }
 
     private static MappedFile share(CachedFile file) {
@@ -302,28 +326,48 @@ final class Cache implements PageCache {
     void unmap(MappedFile mapping, CachedFile file) throws IOException {
         mapLock.lock();
         try {
+            awaitUnmapped(file);
             if (mapping.closed) {
                 return;
             }
-            boolean last = file.mappings == 1;
+            if (file.mappings > 1) {
+                mapping.closed = true;
+                file.mappings--;
+                return;
+            }
+            file.unmapping = true;
+        } finally {
+            mapLock.unlock();
+        }
+        // Without the lock: a pin that somebody holds, or a slow store, keeps no other file from being mapped or
+        // closed.
+        try {
+            closeFile(file, false);
+        } finally {
+            mapLock.lock();
             try {
-                if (last) {
-                    closeFile(file, false);
-                }
-            } finally {
+                file.unmapping = false;
                 // Also when the store failed to close: it is not the cache's any more.
-                if (!last || file.backing == null) {
+                if (file.backing == null && !mapping.closed) {
                     mapping.closed = true;
                     file.mappings--;
                 }
+                unmapped.signalAll();
+            } finally {
+                mapLock.unlock();
             }
-        } finally {
-            mapLock.unlock();
+        }
+    }
+
+    /** With the map lock held, which is let go of meanwhile. */
+    private void awaitUnmapped(CachedFile file) {
+        while (file.unmapping) {
+            unmapped.awaitUninterruptibly();
         }
     }
 
     /**
-     * C1 to C4, with the map lock held.
+     * C1 to C4, by whoever set {@link CachedFile#unmapping}, or by the end of the cache.
      *
      * @param force whether what was written is forced, too
      * @throws CacheException if pages stay held: nothing has changed then
@@ -363,10 +407,23 @@ final class Cache implements PageCache {
             }
             file.sets.clear();
             file.backing = null;
-            mapped.remove(backing.store().id());
-            backing.close();
+            try {
+                backing.close();
+            } finally {
+                removeMapped(backing);
+            }
         } finally {
             file.usage.writeLock().unlock();
+        }
+    }
+
+    /** Last, so that whoever maps the store again waits for its end and finds it free. */
+    private void removeMapped(BackendFile backing) {
+        mapLock.lock();
+        try {
+            mapped.remove(backing.store().id());
+        } finally {
+            mapLock.unlock();
         }
     }
 
@@ -686,6 +743,7 @@ final class Cache implements PageCache {
         mapLock.lock();
         try {
             for (CachedFile file : List.copyOf(mapped.values())) {
+                awaitUnmapped(file);
                 try {
                     closeFile(file, true);
                 } catch (IOException | RuntimeException e) {

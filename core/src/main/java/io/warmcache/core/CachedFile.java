@@ -89,6 +89,9 @@ final class CachedFile {
     /** Guarded by the cache's map lock. */
     int mappings;
 
+    /** Somebody closes the last mapping. Guarded by the cache's map lock. */
+    boolean unmapping;
+
     /** Set before {@link #open}. */
     MapOptions options = MapOptions.DEFAULT;
 

@@ -38,6 +38,64 @@ import org.junit.jupiter.params.provider.EnumSource;
 class CloseTest {
     // ---- the cache -------------------------------------------------------------------------------------------------
 
+    /** A pin that is never closed keeps the file from being closed, and nothing else. */
+    @Test
+    void aLeakedPinKeepsNoOtherFileFromBeingMappedOrClosed() throws Exception {
+        Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_BACK, pages(1, 4));
+        ReadPin leaked = bench.file.pin(1);
+        bench.write(0, filled(9, 1));
+        var closing = Bench.run(bench.file::close).awaitParked();
+        awaitThat("closing", () -> !((MappedFile) bench.file).file().open);
+        MemoryStore second = new MemoryStore(pages(20, 4));
+        try (PagedFile other = bench.cache.map(second, MapOptions.DEFAULT)) {
+            other.write(0, MemorySegment.ofArray(filled(21, 4096)));
+        }
+        assertTrue(second.closed);
+        var again = Bench.async(() -> bench.cache.map(bench.store, MapOptions.DEFAULT)).awaitParked();
+        var closingToo = Bench.run(bench.file::close).awaitParked();
+        assertFalse(closing.isDone() || again.isDone() || closingToo.isDone());
+        leaked.close();
+        closing.get();
+        closingToo.get();
+        PagedFile mapped = again.get();
+        assertEquals(4, bench.cache.recovery().files().getLast().found());
+        byte[] first = new byte[1];
+        assertEquals(1, mapped.read(0, MemorySegment.ofArray(first)));
+        assertEquals(9, first[0]);
+        mapped.close();
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    @Test
+    void aFileWhoseCloseFailedIsSharedByWhoWaitedForIt() throws Exception {
+        Bench bench = new Bench(
+                Bench.small(16).withLatchTimeout(Duration.ofSeconds(1)), WritePolicy.WRITE_BACK, pages(1, 4));
+        ReadPin leaked = bench.file.pin(1);
+        var closing = Bench.run(bench.file::close).awaitParked();
+        awaitThat("closing", () -> !((MappedFile) bench.file).file().open);
+        var again = Bench.async(() -> {
+            while (true) {
+                try {
+                    return bench.cache.map(bench.store, MapOptions.DEFAULT);
+                } catch (LatchTimeoutException e) {
+                    assertTrue(e.getMessage().contains("is being closed"), e.getMessage());
+                }
+            }
+        });
+        ExecutionException failed = assertThrows(ExecutionException.class, closing::get);
+        assertTrue(failed.getCause().getMessage().contains("1 pages"), failed.toString());
+        PagedFile shared = again.get();
+        leaked.close();
+        shared.pin(2).close();
+        shared.close();
+        assertFalse(bench.store.closed);
+        bench.file.close();
+        assertTrue(bench.store.closed);
+        bench.assertSound();
+        bench.cache.close();
+    }
+
     @Test
     void twoThreadsMayCloseAtOnce() throws Exception {
         Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_THROUGH, pages(1, 4));

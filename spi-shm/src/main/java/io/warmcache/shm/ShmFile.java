@@ -563,13 +563,17 @@ final class ShmFile implements BackendFile {
             LockSupport.parkNanos(50_000);
         }
         try {
-            if (accepted && journal.isOpen()) {
-                if (file != null) {
+            if (accepted && file != null) {
+                boolean renamed = wasRenamed(file);
+                if (renamed) {
+                    lastWriteNanos = System.nanoTime(); // a token this fresh would not show a change right after it
+                }
+                if (renamed || journal.isOpen()) {
                     awaitQuiet();
                     settleNow(file, true);
-                } else {
-                    journal.settle(store.version(), Libc.clockOffset());
                 }
+            } else if (accepted && journal.isOpen()) {
+                journal.settle(store.version(), Libc.clockOffset());
             }
         } finally {
             try {
@@ -578,6 +582,21 @@ final class ShmFile implements BackendFile {
                 backend.fileClosed(this);
             }
         }
+    }
+
+    /**
+     * Whether the settled file's change time alone has moved, as by a new name, a link or another mode. While it was
+     * ours to write nobody else may have written it and put its modification time back; nobody can tell these apart
+     * once it is not.
+     */
+    private boolean wasRenamed(FileStore file) throws IOException {
+        StoreVersion token = journal.token();
+        StoreVersion now = file.version();
+        return !journal.isOpen()
+                && now.strength() == token.strength()
+                && now.first() == token.first()
+                && now.second() == token.second()
+                && now.third() != token.third();
     }
 
     /** A token is only worth taking once the file's times could show a later change. */

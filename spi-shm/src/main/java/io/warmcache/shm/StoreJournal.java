@@ -485,6 +485,11 @@ final class StoreJournal {
         }
     }
 
+    /** The version taken last. */
+    synchronized StoreVersion token() {
+        return version(J_TOKEN);
+    }
+
     /** Whether anything was written since the token was taken. */
     synchronized boolean isOpen() {
         return words[J_WINDOW] != 0;

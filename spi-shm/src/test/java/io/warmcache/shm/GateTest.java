@@ -73,6 +73,52 @@ class GateTest {
         Env.kill(b, f);
     }
 
+    /** Maps the file, settled, does something to it while it is mapped, closes it in order, and maps it again. */
+    private FileVerdict mapped(Action action) throws IOException {
+        ShmBackend b = env.attach();
+        ShmFile f = Env.map(b, file, MapOptions.DEFAULT);
+        f.fill(0, Env.ints(0), 1, SIZE, 0);
+        b.markDirty(0);
+        f.writeBack(0, Env.ints(0), Env.ints(1), 1, SIZE);
+        Env.pass(TICK);
+        f.settle();
+        Env.pass(TICK);
+        action.run();
+        f.close();
+        b.close();
+        return verdict();
+    }
+
+    /** As a database does that compacts into another file and renames that. */
+    @Test
+    void aFileRenamedWhileMappedIsTheSame() throws Exception {
+        Path renamed = env.data.resolve("renamed");
+        assertEquals(Kind.SAME, mapped(() -> {
+            Files.move(file, renamed);
+            file = renamed;
+        }).kind());
+        assertEquals(Kind.SAME, mapped(() -> {
+            Files.createLink(env.data.resolve("link"), file);
+            Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+        }).kind());
+    }
+
+    /** Its change time moves, and nothing tells that from a change whose modification time was put back. */
+    @Test
+    void aFileRenamedWhileDownIsDropped() throws Exception {
+        FileVerdict verdict = after(true, true, () -> {
+            Files.move(file, env.data.resolve("renamed"));
+            file = env.data.resolve("renamed");
+        });
+        assertEquals(Kind.CHANGED, verdict.kind());
+        assertTrue(verdict.detail().contains("change time"), verdict.detail());
+    }
+
+    @Test
+    void aFileThatAnotherProgramWroteWhileMappedIsDropped() throws Exception {
+        assertEquals(Kind.CHANGED, mapped(() -> poke(PAGE + 7)).kind());
+    }
+
     private FileVerdict verdict() throws IOException {
         ShmBackend b = env.attach();
         ShmFile f = Env.open(b, file, MapOptions.DEFAULT);

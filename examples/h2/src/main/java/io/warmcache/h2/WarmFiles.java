@@ -2,8 +2,10 @@
 package io.warmcache.h2;
 
 import io.warmcache.CacheClosedException;
+import io.warmcache.CacheException;
 import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
+import io.warmcache.PagedFile;
 import java.io.IOException;
 import java.nio.file.AtomicMoveNotSupportedException;
 import java.nio.file.FileAlreadyExistsException;
@@ -27,6 +29,8 @@ import org.jspecify.annotations.Nullable;
 final class WarmFiles {
     /** Bounded, but not by a few: threads that open and close one file in turn each meet the other's last close. */
     private static final int ATTEMPTS = 10_000;
+
+    private static final System.Logger LOG = System.getLogger("io.warmcache.h2");
 
     private final PageCache cache;
     private final MapOptions options;
@@ -113,7 +117,11 @@ final class WarmFiles {
         return mapped != null ? mapped : Files.size(path);
     }
 
-    /** Renames without ever opening either file, so that an open one keeps its mapping and its locks. */
+    /**
+     * Renames without opening a file that is open already, so that it keeps its mapping and its locks. One that is not
+     * is mapped for that moment: renamed between two mappings, it would look as if somebody had changed it, and lose
+     * its pages.
+     */
     void move(FilePath from, FilePath to, boolean atomicReplace) {
         Path source = Path.of(from.name);
         Path target = Path.of(to.name);
@@ -127,6 +135,7 @@ final class WarmFiles {
                 throw new FileAlreadyExistsException(target.toString());
             }
             WarmFile file = files.get(key);
+            PagedFile mapped = file == null ? mapped(source) : null;
             try {
                 Files.move(source, target, StandardCopyOption.ATOMIC_MOVE);
             } catch (AtomicMoveNotSupportedException e) {
@@ -134,6 +143,8 @@ final class WarmFiles {
                     throw new IOException("it is open, and an open file can only be renamed within its file system", e);
                 }
                 from.moveTo(to, atomicReplace);
+            } finally {
+                close(mapped);
             }
             if (file != null) {
                 file.renamed(target);
@@ -145,6 +156,29 @@ final class WarmFiles {
                     ErrorCode.FILE_RENAME_FAILED_2, e, source.toString(), target + " (" + e.getMessage() + ")");
         } finally {
             names.writeLock().unlock();
+        }
+    }
+
+    /** Null if the file cannot be mapped: then it has no pages in memory that its new name could cost. */
+    private @Nullable PagedFile mapped(Path file) {
+        if (!writable() || !Files.isRegularFile(file) || !Files.isWritable(file)) {
+            return null;
+        }
+        try {
+            return cache.map(file, options.withCreate(false));
+        } catch (IOException | CacheException e) {
+            LOG.log(System.Logger.Level.DEBUG, () -> file + " will be cold under its new name", e);
+            return null;
+        }
+    }
+
+    private static void close(@Nullable PagedFile mapped) {
+        if (mapped != null) {
+            try {
+                mapped.close();
+            } catch (IOException | CacheException e) {
+                LOG.log(System.Logger.Level.DEBUG, "a renamed file will be cold", e); // nothing of it was dirty
+            }
         }
     }
 

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.warmcache.RecoveryReport;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.StringReader;
@@ -83,6 +84,9 @@ final class SqlTest {
             assertTrue(Files.size(dir.resolve("warm.mv.db")) <= before);
         }
         try (Connection connection = DriverManager.getConnection(url("warm"))) {
+            RecoveryReport.FileRecovery compacted = warm.cache().recovery().files().getLast();
+            assertTrue(compacted.name().endsWith("warm.mv.db"), compacted.name());
+            assertTrue(compacted.kept() > 0, "pages of the file that was renamed: " + compacted);
             assertEquals(expected, KillTest.script(connection), "after shutdown compact");
             connection.createStatement().execute("shutdown defrag");
         }
