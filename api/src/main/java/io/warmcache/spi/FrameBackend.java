@@ -34,6 +34,14 @@ public interface FrameBackend extends AutoCloseable {
     }
 
     /**
+     * The most frames that the memory limits of this process leave room for; the cache shrinks to as many when it is
+     * opened. At least 1. By default no limit.
+     */
+    default int affordableFrames() {
+        return Integer.MAX_VALUE;
+    }
+
+    /**
      * Changes the number of frames. Growing adds frames whose records are {@code FREE}; shrinking takes away the last
      * ones, whose records the caller has released, and gives their memory back. Memory of frames that do not exist may
      * be read without harm, and is no page's. A death at any step leaves a segment of the old or the new number of

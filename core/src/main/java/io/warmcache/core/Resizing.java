@@ -54,9 +54,12 @@ final class Resizing {
         }
     }
 
-    /** Where the segment found is larger than what is configured: before anybody uses the cache. */
+    /**
+     * Where the segment found is larger than what is configured, or than memory limits now leave room for: before
+     * anybody uses the cache.
+     */
     void atOpen() throws IOException {
-        int wanted = cache.config.frames();
+        int wanted = Math.min(cache.config.frames(), cache.backend.affordableFrames());
         if (wanted < frames.capacity()) {
             lock.lock();
             try {

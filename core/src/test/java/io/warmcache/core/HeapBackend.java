@@ -53,6 +53,7 @@ final class HeapBackend implements FrameBackend {
 
         /** Frames that exist. */
         volatile int frames;
+        volatile int affordable = Integer.MAX_VALUE;
 
         /** How often a cache has given the memory back. */
         volatile int closes;
@@ -152,6 +153,11 @@ final class HeapBackend implements FrameBackend {
     @Override
     public int frames() {
         return segment.frames;
+    }
+
+    @Override
+    public int affordableFrames() {
+        return segment.affordable;
     }
 
     @Override

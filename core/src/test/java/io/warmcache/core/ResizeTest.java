@@ -99,6 +99,26 @@ class ResizeTest {
     }
 
     @Test
+    void whatMemoryLimitsLeaveNoRoomForIsGivenBackAtOpen() throws Exception {
+        long seed = 62;
+        System.out.println("seed " + seed);
+        Bench b = new Bench(frames(1000, 1000), WritePolicy.WRITE_THROUGH, new byte[1000 * PAGE]);
+        for (int page = 0; page < 1000; page++) {
+            b.file.pin(page).close();
+        }
+        BitSet hot = choose(new Random(seed), 600, 1000);
+        heat(b, hot);
+        b.cache.close();
+        b.segment.affordable = 600;
+        b.cache = b.segment.attach(b.config);
+        b.map();
+        assertEquals(600L * PAGE, b.cache.capacity());
+        assertKept("open, 600 of 1000 affordable", resident(b, hot), 600);
+        b.assertSound();
+        b.cache.close();
+    }
+
+    @Test
     void theHottestPagesSurviveAShrinkOfACacheInUse() throws Exception {
         long seed = 61;
         System.out.println("seed " + seed);

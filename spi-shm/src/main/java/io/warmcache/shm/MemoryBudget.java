@@ -120,6 +120,21 @@ final class MemoryBudget {
         }
     }
 
+    /**
+     * The most bytes that a segment may take for all of them to fit.
+     *
+     * @param allocated bytes of it that exist already
+     * @return {@link Long#MAX_VALUE} where nothing is limited
+     */
+    long room(long allocated) throws IOException {
+        long room = Long.MAX_VALUE;
+        for (Group group : groups()) {
+            long others = Math.max(0, group.sharedMemory() - allocated);
+            room = Math.min(room, group.limit() - others - heap - direct.getAsLong() - own.getAsLong());
+        }
+        return room;
+    }
+
     /** The other segments beside one, for a message. */
     private static String leftOver(String path) {
         Path segment = Path.of(path);

@@ -34,6 +34,9 @@ import org.jspecify.annotations.Nullable;
 final class ShmBackend implements FrameBackend {
     static final String OPTION_CGROUP_CHECK = "shm.cgroupCheck";
     static final String OPTION_DOMAIN = "shm.domain";
+    static final String OPTION_LEAST_PERCENT = "shm.leastPercent";
+
+    private static final System.Logger LOG = System.getLogger("io.warmcache.shm");
 
     private final SegmentFile segment;
     private final Arena arena;
@@ -54,6 +57,9 @@ final class ShmBackend implements FrameBackend {
 
     /** Frames that exist; as the header says. */
     private volatile int capacity;
+
+    /** Frames that memory limits left room for when the segment was found. */
+    private int affordable = Integer.MAX_VALUE;
 
     private final Object table = new Object();
     private final Map<StoreId, Integer> slotByStore = new HashMap<>();
@@ -101,8 +107,9 @@ final class ShmBackend implements FrameBackend {
      *
      * @param budget what the process may take, or null if that is not to be looked at
      * @param unit bytes in which the file system gives storage
+     * @param leastPercent what share of the configured frames is worth opening with
      */
-    private record Limits(@Nullable MemoryBudget budget, FsStat fs, long unit) {
+    private record Limits(@Nullable MemoryBudget budget, FsStat fs, long unit, int leastPercent) {
         /** Huge pages are reserved for a mapping as a whole, so there is no room that takes no memory. */
         boolean isSparse() {
             return fs.type() != FsStat.HUGETLBFS;
@@ -116,6 +123,33 @@ final class ShmBackend implements FrameBackend {
                         geometry.backed(capacity, unit),
                         segment.stat().allocated(),
                         fs.type() == FsStat.HUGETLBFS);
+            }
+        }
+
+        /**
+         * How many frames to open with: those wanted, or as many as memory limits leave room for.
+         *
+         * @throws IOException if that is too few; says what {@link #requireWithin} says of those wanted
+         */
+        int affordable(SegmentFile segment, Geometry geometry, int wanted) throws IOException {
+            try {
+                requireWithin(segment, geometry, wanted);
+                return wanted;
+            } catch (IOException tooLarge) {
+                if (budget == null || !isSparse()) {
+                    throw tooLarge;
+                }
+                long excess = geometry.backed(wanted, unit) - budget.room(segment.stat().allocated());
+                long fits = wanted - (excess + unit + geometry.pageSize() - 1) / geometry.pageSize();
+                if (fits < Math.max(8, (long) wanted * leastPercent / 100)) {
+                    throw tooLarge;
+                }
+                requireWithin(segment, geometry, (int) fits);
+                LOG.log(
+                        System.Logger.Level.WARNING,
+                        () -> segment.path() + " is opened with " + fits + " instead of " + wanted + " frames: "
+                                + tooLarge.getMessage());
+                return (int) fits;
             }
         }
 
@@ -149,10 +183,9 @@ final class ShmBackend implements FrameBackend {
         try {
             FsStat fs = segment.fileSystem();
             long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : 4096;
-            Limits limits = new Limits(checkLimits ? budget : null, fs, unit);
-            int capacity = cache.frames();
-            Geometry wanted =
-                    Geometry.of(cache.pageSize(), limits.isSparse() ? cache.maxFrames() : capacity, cache.maxFiles());
+            Limits limits = new Limits(checkLimits ? budget : null, fs, unit, leastPercent(cache));
+            int most = limits.isSparse() ? cache.maxFrames() : cache.frames();
+            Geometry wanted = Geometry.of(cache.pageSize(), most, cache.maxFiles());
             Header.Reading reading = segment.readHeader(format);
             String coldReason = coldReason(segment, reading, config, wanted, limits, domain, boot, format);
             Header header = reading.header();
@@ -162,7 +195,7 @@ final class ShmBackend implements FrameBackend {
                 done = true;
                 return backend;
             }
-            limits.requireWithin(segment, wanted, capacity);
+            int capacity = limits.affordable(segment, wanted, cache.frames());
             if (!segment.isNew()) {
                 segment.requireOverwritable();
             }
@@ -227,8 +260,7 @@ final class ShmBackend implements FrameBackend {
         if (!room.isApartFrom(header.geometry)) {
             room = header.geometry;
         }
-        int asked = Math.min(config.cache().frames(), room.frames());
-        limits.requireWithin(segment, room, asked);
+        int asked = limits.affordable(segment, room, Math.min(config.cache().frames(), room.frames()));
         // Fewer frames than there are is for the cache to see to: it knows which pages to keep.
         int capacity = Math.max(header.capacity, asked);
         limits.requireSpace(segment, room, capacity);
@@ -254,6 +286,7 @@ final class ShmBackend implements FrameBackend {
         step(hook, "attach.published");
         ShmBackend backend =
                 new ShmBackend(segment, arena, memory, header, checksum, domain, boot, report, limits, hook);
+        backend.affordable = asked;
         backend.loadTable();
         return backend;
     }
@@ -357,6 +390,16 @@ final class ShmBackend implements FrameBackend {
             default -> throw new IllegalArgumentException(
                     "option " + OPTION_CGROUP_CHECK + " is \"" + value + "\": it must be on or off");
         };
+    }
+
+    private static int leastPercent(CacheConfig cache) {
+        String value = cache.options().getOrDefault(OPTION_LEAST_PERCENT, "50");
+        int percent = value.matches("\\d{1,3}") ? Integer.parseInt(value) : 0;
+        if (percent < 1 || percent > 100) {
+            throw new IllegalArgumentException(
+                    "option " + OPTION_LEAST_PERCENT + " is \"" + value + "\": it must be from 1 to 100");
+        }
+        return percent;
     }
 
     private static @Nullable BlockChecksum algorithm(BackendConfig config, long id) {
@@ -499,6 +542,11 @@ final class ShmBackend implements FrameBackend {
     @Override
     public int maxFrames() {
         return geometry.frames();
+    }
+
+    @Override
+    public int affordableFrames() {
+        return affordable;
     }
 
     @Override

@@ -14,6 +14,9 @@ import java.io.IOException;
  * <ul>
  *   <li>{@code shm.cgroupCheck=off}: does not compare the memory limits of the process's control groups with what
  *       segment, heap and direct memory need;
+ * <li>{@code shm.leastPercent=N}: where these limits leave no room for the configured capacity, open with less, down
+ * to
+ *       N percent of it (50 by default), keeping the hottest pages; 100 refuses at once;
  *   <li>{@code shm.domain=os-reboot}: says that the memory outlives the operating system too, as persistent memory or
  *       a file on a host-backed device does; without it a segment found after a reboot is not trusted.
  * </ul>

@@ -4,9 +4,11 @@ package io.warmcache.shm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import io.warmcache.CacheConfig;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -15,6 +17,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -204,15 +207,64 @@ class ContainerTest {
     @Test
     void aRealControlGroupTooSmallIsAnErrorAndNotAKill() throws Exception {
         try (LimitedGroup group = LimitedGroup.make(200 << 20)) {
-            String outcome = Child.outcome(fill(group, env.segment(), 190 << 20));
+            String outcome = Child.outcome(fill(group, env.segment(), 400 << 20));
             assertTrue(
                     outcome.startsWith("error: the memory limit in " + group.directory
-                            + "/memory.limit_in_bytes is 200 MiB, the cache needs 19"),
+                            + "/memory.limit_in_bytes is 200 MiB, the cache needs 40"),
                     outcome);
             assertTrue(outcome.contains("16 MiB of direct memory"), outcome);
             assertFalse(Files.exists(env.segment()));
             assertEquals(0, group.kills());
         }
+    }
+
+    private MemoryBudget limited(long limit) throws IOException {
+        Path group = Files.createDirectories(env.data.resolve("group"));
+        Files.writeString(group.resolve("memory.max"), String.valueOf(limit));
+        Path proc = Files.createDirectories(env.data.resolve("proc"));
+        Files.writeString(proc.resolve("cgroup"), "0::/\n");
+        Files.writeString(proc.resolve("mountinfo"), "1 2 0:9 / " + group + " rw - cgroup2 cgroup rw\n");
+        return new MemoryBudget(proc, 32 << 20, () -> 8 << 20, () -> 0);
+    }
+
+    private ShmBackend attach(CacheConfig config, long limit) throws IOException {
+        return ShmBackend.attach(Env.backendConfig(config), limited(limit), null);
+    }
+
+    @Test
+    void aSegmentTooLargeForTheLimitIsOpenedWithWhatFits() throws Exception {
+        CacheConfig config =
+                CacheConfig.of(env.segment().toString(), 16 << 20).withMaxFiles(6).withMaxUnfinishedAttaches(0);
+        int frames = config.frames();
+        attach(config, 100 << 20).close();
+        // The heap takes 40 MiB, so 12 MiB are left; the cache is to give back what it can do without best.
+        ShmBackend b = attach(config, 52 << 20);
+        assertTrue(b.attachReport().warm(), b.attachReport().coldReason());
+        assertEquals(frames, b.frames());
+        int fits = b.affordableFrames();
+        assertTrue(fits > frames * 0.7 && fits < frames * 0.75, fits + " of " + frames);
+        b.resize(fits);
+        b.close();
+        // No more than fits from the start, and all again once there is room.
+        b = attach(config, 52 << 20);
+        assertEquals(fits, b.frames());
+        assertEquals(fits, b.affordableFrames());
+        b.close();
+        b = attach(config, 100 << 20);
+        assertTrue(b.attachReport().warm(), b.attachReport().coldReason());
+        assertEquals(frames, b.frames());
+        assertEquals(frames, b.affordableFrames());
+        b.drop();
+        b = attach(config, 52 << 20);
+        assertEquals(fits, b.frames());
+        b.drop();
+        IOException refused = assertThrows(IOException.class, () -> attach(config, 46 << 20));
+        assertTrue(refused.getMessage().contains("memory.max is 46 MiB, the cache needs 16"), refused.getMessage());
+        CacheConfig all = config.withOptions(Map.of(ShmBackend.OPTION_LEAST_PERCENT, "100"));
+        assertThrows(IOException.class, () -> attach(all, 52 << 20));
+        assertFalse(Files.exists(env.segment()));
+        CacheConfig wrong = config.withOptions(Map.of(ShmBackend.OPTION_LEAST_PERCENT, "0"));
+        assertThrows(IllegalArgumentException.class, () -> attach(wrong, 52 << 20));
     }
 
     /**
