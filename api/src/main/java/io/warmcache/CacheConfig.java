@@ -4,6 +4,7 @@ package io.warmcache;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Consumer;
 
 /**
  * How a cache is opened. Immutable; start from {@link #of} and change with the {@code with} methods.
@@ -105,67 +106,113 @@ public record CacheConfig(
     }
 
     public CacheConfig withCapacity(long value) {
-        return new CacheConfig(name, value, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.capacity = value);
     }
 
     public CacheConfig withMaxCapacity(long value) {
-        return new CacheConfig(name, capacity, value, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.maxCapacity = value);
     }
 
     public CacheConfig withPageSize(int value) {
-        return new CacheConfig(name, capacity, maxCapacity, value, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.pageSize = value);
     }
 
     public CacheConfig withBackend(String value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, value, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.backend = value);
     }
 
     public CacheConfig withChecksum(String value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, value, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.checksum = value);
     }
 
     public CacheConfig withValidation(Validation value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, value,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.validation = value);
     }
 
     public CacheConfig withOwnerWait(Duration value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                value, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.ownerWait = value);
     }
 
     public CacheConfig withMaxUnfinishedAttaches(int value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, value, latchTimeout, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.maxUnfinishedAttaches = value);
     }
 
     public CacheConfig withLatchTimeout(Duration value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, value, maxFiles, debug, options, warmUp);
+        return with(draft -> draft.latchTimeout = value);
     }
 
     public CacheConfig withMaxFiles(int value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, value, debug, options, warmUp);
+        return with(draft -> draft.maxFiles = value);
     }
 
     public CacheConfig withDebug(boolean value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, value, options, warmUp);
+        return with(draft -> draft.debug = value);
     }
 
     public CacheConfig withOptions(Map<String, String> value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, value, warmUp);
+        return with(draft -> draft.options = value);
     }
 
     public CacheConfig withWarmUp(WarmUpOptions value) {
-        return new CacheConfig(name, capacity, maxCapacity, pageSize, backend, checksum, validation,
-                ownerWait, maxUnfinishedAttaches, latchTimeout, maxFiles, debug, options, value);
+        return with(draft -> draft.warmUp = value);
+    }
+
+    private CacheConfig with(Consumer<Draft> change) {
+        Draft draft = new Draft(this);
+        change.accept(draft);
+        return draft.config();
+    }
+
+    /** A copy that can be changed. */
+    private static final class Draft {
+        final String name;
+        long capacity;
+        long maxCapacity;
+        int pageSize;
+        String backend;
+        String checksum;
+        Validation validation;
+        Duration ownerWait;
+        int maxUnfinishedAttaches;
+        Duration latchTimeout;
+        int maxFiles;
+        boolean debug;
+        Map<String, String> options;
+        WarmUpOptions warmUp;
+
+        Draft(CacheConfig of) {
+            name = of.name;
+            capacity = of.capacity;
+            maxCapacity = of.maxCapacity;
+            pageSize = of.pageSize;
+            backend = of.backend;
+            checksum = of.checksum;
+            validation = of.validation;
+            ownerWait = of.ownerWait;
+            maxUnfinishedAttaches = of.maxUnfinishedAttaches;
+            latchTimeout = of.latchTimeout;
+            maxFiles = of.maxFiles;
+            debug = of.debug;
+            options = of.options;
+            warmUp = of.warmUp;
+        }
+
+        CacheConfig config() {
+            return new CacheConfig(
+                    name,
+                    capacity,
+                    maxCapacity,
+                    pageSize,
+                    backend,
+                    checksum,
+                    validation,
+                    ownerWait,
+                    maxUnfinishedAttaches,
+                    latchTimeout,
+                    maxFiles,
+                    debug,
+                    options,
+                    warmUp);
+        }
     }
 }

@@ -19,6 +19,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.FileTime;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.UUID;
 import org.junit.jupiter.api.AfterEach;
@@ -77,6 +78,7 @@ class GateTest {
     private FileVerdict mapped(Action action) throws IOException {
         ShmBackend b = env.attach();
         ShmFile f = Env.map(b, file, MapOptions.DEFAULT);
+        b.release(0);
         f.fill(0, Env.ints(0), 1, SIZE, 0);
         b.markDirty(0);
         f.writeBack(0, Env.ints(0), Env.ints(1), 1, SIZE);
