@@ -32,7 +32,7 @@ class FileDiskTest {
     private static final MapOptions CREATE = MapOptions.DEFAULT.withCreate(true);
 
     @TempDir
-    private Path folder;
+    Path folder;
 
     private static byte[] random(long seed, int length) {
         byte[] bytes = new byte[length];
