@@ -3,6 +3,7 @@
 module io.warmcache.cli {
     requires info.picocli;
     requires io.warmcache.api;
+    requires io.warmcache.core;
     requires io.warmcache.shm;
     requires static org.jspecify;
     requires tools.jackson.databind;

@@ -53,7 +53,7 @@ class ModuleRulesTest {
     /** {@code com.sun.nio.file}, where direct I/O is asked for, is exported to everybody. */
     private static final Module CORE = new Module(
             "io.warmcache.core",
-            Set.of(),
+            Set.of("io.warmcache.core.inspect"),
             Set.of(
                     "java..",
                     "javax.management",

@@ -56,9 +56,16 @@ final class ImageFormat {
      *
      * @param number random, of this image
      * @param algorithm under which the checksums of its pages were taken, with {@code incarnation} and {@code fileId}
+     * @param takenAt when it was begun, in milliseconds of the epoch
      */
     record Header(
-            long number, StoreId store, int pageSize, BlockChecksum algorithm, long incarnation, long fileId) {}
+            long number,
+            StoreId store,
+            int pageSize,
+            BlockChecksum algorithm,
+            long incarnation,
+            long fileId,
+            long takenAt) {}
 
     /**
      * What held when it was sealed.

@@ -144,6 +144,7 @@ public final class ImageReader implements Closeable {
         int zero = bytes.getInt();
         long incarnation = bytes.getLong();
         long fileId = bytes.getLong();
+        long takenAt = bytes.getLong();
         int body = ImageFormat.HEADER - Long.BYTES;
         if (bytes.getLong(body) != ImageFormat.check(array, 0, body, number) || zero != 0) {
             throw new DamagedImageException("its header is damaged");
@@ -155,7 +156,7 @@ public final class ImageReader implements Closeable {
         if (checksum == null) {
             throw new DamagedImageException("its checksum algorithm has the unknown number " + algorithm);
         }
-        return new ImageFormat.Header(number, store, pageSize, checksum, incarnation, fileId);
+        return new ImageFormat.Header(number, store, pageSize, checksum, incarnation, fileId, takenAt);
     }
 
     public StoreId store() {
@@ -175,6 +176,11 @@ public final class ImageReader implements Closeable {
     /** The store's length in bytes when the image was sealed. */
     public long size() {
         return footer.size();
+    }
+
+    /** When it was begun, in milliseconds of the epoch by the clock of its host. */
+    public long takenAt() {
+        return header.takenAt();
     }
 
     /** Pages in the image. */

@@ -11,7 +11,7 @@ import picocli.CommandLine.Command;
 @Command(
         name = "warmcache",
         description = {
-            "Looks at page caches in shared memory, checks them, and removes them.",
+            "Looks at page caches in shared memory and at their images, checks them, and removes them.",
             "",
             "A CACHE is the name under which it was opened, or the absolute path of its memory. Nothing but drop"
                     + " changes anything, takes a lock, or disturbs whoever has the cache open. A cache of the"
@@ -23,6 +23,7 @@ import picocli.CommandLine.Command;
             CheckCommands.Verify.class,
             CheckCommands.Audit.class,
             DropCommand.class,
+            ImageCommand.class,
             CommandLine.HelpCommand.class
         },
         mixinStandardHelpOptions = true,
@@ -31,9 +32,9 @@ import picocli.CommandLine.Command;
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {
             "0:done, and all is well",
-            "1:done, and something is wrong (verify, audit), or there was nothing to remove (drop)",
+            "1:done, and something is wrong (verify, audit, image), or there was nothing to remove (drop)",
             "2:wrong arguments",
-            "3:could not be done: no such cache, no permission, no whole header",
+            "3:could not be done: no such cache or directory, no permission, no whole header",
             "4:the cache is in use (drop)"
         })
 public final class Warmcache {

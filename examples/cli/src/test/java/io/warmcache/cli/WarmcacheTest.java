@@ -288,7 +288,7 @@ class WarmcacheTest {
         assertTrue(complained.startsWith("warmcache: "), complained);
         assertEquals(0, run("--help"));
         assertTrue(printed.contains("Exit codes:"), printed);
-        for (String command : new String[] {"status", "verify", "audit", "drop"}) {
+        for (String command : new String[] {"status", "verify", "audit", "drop", "image"}) {
             assertEquals(0, run(command, "--help"));
             assertTrue(printed.contains("Exit codes:"), printed);
         }
