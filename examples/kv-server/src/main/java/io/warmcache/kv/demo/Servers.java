@@ -36,6 +36,7 @@ final class Servers implements AutoCloseable {
     private final Set<ServerProcess> running = ConcurrentHashMap.newKeySet();
     private final Set<String> cacheNames = new LinkedHashSet<>();
     private @Nullable Path aotCache;
+    private volatile boolean closed;
     private @Nullable XenDaemon xen;
 
     /**
@@ -104,6 +105,11 @@ final class Servers implements AutoCloseable {
         command.addAll(List.of("--durability", durability.name().toLowerCase(Locale.ROOT)));
         ServerProcess server = new ServerProcess(command, log, daemon == null ? 0 : daemon.pid());
         running.add(server);
+        if (closed) {
+            // the demo was interrupted as this one started: the clean-up may have passed it by
+            close();
+            throw new IOException("the demo is ending, no server is started any more");
+        }
         running.removeIf(each -> !each.alive());
         return server;
     }
@@ -155,6 +161,7 @@ final class Servers implements AutoCloseable {
     /** Ends every server still running and drops every cache still there. */
     @Override
     public void close() {
+        closed = true;
         for (ServerProcess each : running) {
             each.kill();
         }
