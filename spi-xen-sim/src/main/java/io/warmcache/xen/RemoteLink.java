@@ -122,7 +122,6 @@ final class RemoteLink implements AutoCloseable {
                 Op.JOIN,
                 out -> out.putLong(Wire.MAGIC).putInt(Wire.VERSION).putLong(secretHigh).putLong(secretLow),
                 in -> 0);
-        var _ = idle.remove(wire);
         return wire;
     }
 
@@ -144,7 +143,8 @@ final class RemoteLink implements AutoCloseable {
         } catch (IOException | BufferUnderflowException e) {
             throw lose(e);
         }
-        if (wire != first) {
+        if (wire != first && op != Op.JOIN) {
+            // who has joined uses the connection at once: no other thread may find it here
             idle.push(wire);
         }
         if (value != null) {

@@ -68,13 +68,14 @@ final class SimdConnection implements Runnable {
             end = "it sent what it must not send: " + e;
             SimdSession ended = session;
             if (ended != null) {
-                ended.domain.crash(end);
+                // not the domain itself: a request of a dead guest may find out after its successor was let in
+                ended.crash(end);
             }
         } finally {
             CURRENT.remove();
             SimdSession ended = session;
             if (ended != null) {
-                if (isFirst || ended.domain.state() != Domain.State.RUNNING) {
+                if (isFirst || ended.isOver()) {
                     ended.end(end);
                 }
                 ended.dismiss(wire);

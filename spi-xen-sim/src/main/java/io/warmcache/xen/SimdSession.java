@@ -128,6 +128,22 @@ final class SimdSession {
         }
     }
 
+    /** Whether its domain no longer runs, or runs a successor. */
+    boolean isOver() {
+        synchronized (machine) {
+            return domain.session != this || domain.state() != Domain.State.RUNNING;
+        }
+    }
+
+    /** Crashes the domain, unless it has a successor of this guest in it by now. */
+    void crash(String why) {
+        synchronized (machine) {
+            if (domain.session == this) {
+                domain.crash(why);
+            }
+        }
+    }
+
     /** The guest has said that it ends in order. */
     void detached() {
         detached = true;
@@ -150,7 +166,7 @@ final class SimdSession {
         }
         if (!detached) {
             takeEvents();
-            domain.crash(why);
+            crash(why);
         }
         boolean interrupted = false;
         synchronized (this) {

@@ -5,9 +5,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 
 /** A child JVM that prints a line when it is ready: an {@code xen-simd}, or a guest. */
@@ -16,9 +19,12 @@ final class SimdChild implements AutoCloseable {
     /** The line by which it said so. */
     final String ready;
 
-    private SimdChild(Process process, String ready) {
+    private final Queue<String> said;
+
+    private SimdChild(Process process, String ready, Queue<String> said) {
         this.process = process;
         this.ready = ready;
+        this.said = said;
     }
 
     static SimdChild start(Class<?> main, String... arguments) throws IOException {
@@ -34,17 +40,33 @@ final class SimdChild implements AutoCloseable {
                 main.getName()));
         command.addAll(List.of(arguments));
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        StringBuilder said = new StringBuilder();
+        Queue<String> said = new ConcurrentLinkedQueue<>();
         BufferedReader reader = process.inputReader();
         String line;
         while ((line = reader.readLine()) != null) {
             if (line.startsWith("READY")) {
-                return new SimdChild(process, line);
+                // read on, or a child that says much would wait for ever
+                Thread.ofPlatform().daemon().start(() -> drain(reader, said));
+                return new SimdChild(process, line, said);
             }
-            said.append(line).append('\n');
+            said.add(line);
         }
         process.destroyForcibly();
-        throw new IOException(main.getSimpleName() + " ended: " + said);
+        throw new IOException(main.getSimpleName() + " ended: " + String.join("\n", said));
+    }
+
+    private static void drain(BufferedReader reader, Queue<String> said) {
+        try {
+            reader.lines().forEach(said::add);
+        } catch (UncheckedIOException e) {
+            // the pipe of a child that was killed
+            said.add(String.valueOf(e.getMessage()));
+        }
+    }
+
+    /** All that it has printed. */
+    String said() {
+        return String.join("\n", said);
     }
 
     static SimdChild daemon(Path directory, String memory) throws IOException {

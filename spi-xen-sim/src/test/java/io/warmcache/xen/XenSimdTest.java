@@ -123,7 +123,8 @@ class XenSimdTest {
                         SimdChild guest = guests.get(g);
                         long until = begun(account) + 1000;
                         await("the guests write", () -> begun(account) > until || !guest.process.isAlive());
-                        assertTrue(guest.process.isAlive(), "the guest runs until it is killed");
+                        assertTrue(guest.process.isAlive(), () -> "the guest runs until it is killed: " + guest.said()
+                                + daemon.said());
                         guest.kill();
                         compare("guest" + g, files.get(g), account, policies.get(g));
                     }
