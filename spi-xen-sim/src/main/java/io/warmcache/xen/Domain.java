@@ -346,7 +346,7 @@ public final class Domain {
                     table.state(mfn, FrameState.FREE);
                     DomainMemory from = memory;
                     if (from != null && pfn % DomainMemory.EXTENT_PAGES == 0) {
-                        from.revoke(pfn, mfn);
+                        from.forget(mfn);
                     }
                     machine.free(mfn);
                 }

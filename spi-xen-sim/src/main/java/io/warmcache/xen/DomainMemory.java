@@ -3,6 +3,7 @@ package io.warmcache.xen;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.util.Arrays;
 
 /**
@@ -20,6 +21,9 @@ final class DomainMemory implements AutoCloseable {
     private final Machine machine;
     private final String name;
     private final int fd;
+    /** Of the VMM's mapping of the words: one left to the collector would keep the whole file's memory until then. */
+    private final Arena arena = Arena.ofShared();
+
     private final SharedInfo info;
     /** Where each extent of pfns lies in the file, or -1. */
     private final long[] offsets;
@@ -35,10 +39,11 @@ final class DomainMemory implements AutoCloseable {
             long bytes = (SharedInfo.bytes(domain.pages()) + EXTENT - 1) / EXTENT * EXTENT;
             Libc.grow(fd, 0, bytes, name);
             end = bytes;
-            info = SharedInfo.map(fd, domain.pages());
+            info = SharedInfo.map(fd, domain.pages(), arena);
             done = true;
         } finally {
             if (!done) {
+                arena.close();
                 Libc.close(fd);
             }
         }
@@ -80,8 +85,22 @@ final class DomainMemory implements AutoCloseable {
         }
     }
 
+    /**
+     * Unmaps an extent from machine memory, of a domain that goes as a whole. Nothing is punched out: its guest may
+     * live on with all of it mapped, and would take the zeros for what it had read. The last mapping frees the memory.
+     */
+    void forget(int mfn) {
+        try {
+            Libc.unmapFrom(machine.memory(), (long) mfn * Machine.FRAME_SIZE, EXTENT);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Gives the VMM's own hold of the file up, after all extents. */
     @Override
     public void close() {
+        arena.close();
         Libc.close(fd);
     }
 }

@@ -118,7 +118,7 @@ final class RemoteBackend implements FrameBackend {
             int fd = link.grant();
             try {
                 memory = Libc.reserve((long) frames * pageSize, arena);
-                info = SharedInfo.map(fd, attached.pages);
+                info = SharedInfo.map(fd, attached.pages, arena);
                 long at = 0;
                 for (Run run : attached.runs) {
                     long bytes = Math.min(run.extents * DomainMemory.EXTENT, memory.byteSize() - at);

@@ -49,9 +49,9 @@ final class SharedInfo {
         return HINTS + 4L * pages + 8L + 8L * (pages + pages / 2 + 8);
     }
 
-    @SuppressWarnings("MustBeClosedChecker") // unmapped when nothing refers to it any more
-    static SharedInfo map(int fd, int pages) throws IOException {
-        return new SharedInfo(Libc.map(fd, bytes(pages), Arena.ofAuto()), pages);
+    /** Maps them for as long as the arena lives. */
+    static SharedInfo map(int fd, int pages, Arena arena) throws IOException {
+        return new SharedInfo(Libc.map(fd, bytes(pages), arena), pages);
     }
 
     /** Starts the log again for a new guest. */
@@ -113,9 +113,13 @@ final class SharedInfo {
         return true;
     }
 
-    /** Whether there may be events to take. */
+    /** Whether there may be events to take; without the machine's lock, so that most requests do not need it. */
     boolean isPending() {
-        return (long) WORD.getAcquire(words, HEAD) != count;
+        try {
+            return (long) WORD.getAcquire(words, HEAD) != count;
+        } catch (IllegalStateException e) {
+            return false; // unmapped meanwhile: another connection of the guest has dropped the domain
+        }
     }
 
     // ---- hints

@@ -386,6 +386,21 @@ class XenSimdTest {
     }
 
     @Test
+    void anOrderlyEndOfTheDaemonLeavesResidentPagesAsTheyAre() throws Exception {
+        try (SimdChild daemon = SimdChild.daemon(directory, "16m")) {
+            Good guest = good("survivor");
+            long missed = guest.cache.stats().misses();
+            assertEquals(143, daemon.stop(), "SIGTERM ends it in order");
+            guest.check();
+            assertEquals(missed, guest.cache.stats().misses(), "all of it was resident");
+            assertThrows(IOException.class, () -> {
+                guest.file.close();
+                guest.cache.close();
+            });
+        }
+    }
+
+    @Test
     void errorsNameTheMend() throws Exception {
         CacheConfig config = SimdVictim.config(socket(), "guest", PAGE).withOwnerWait(Duration.ofMillis(1));
         IOException absent = assertThrows(IOException.class, () -> PageCache.open(config));
