@@ -4,6 +4,7 @@ package io.warmcache.xen;
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
+import static java.lang.foreign.ValueLayout.JAVA_SHORT;
 
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -37,6 +38,11 @@ final class Libc {
     private static final int O_CLOEXEC = 0x80000;
     private static final int LOCK_EX_NB = 2 | 4;
     private static final int SEEK_END = 2;
+    /** The same number on every architecture. */
+    private static final long SYS_PIDFD_OPEN = 434;
+
+    private static final short POLLIN = 1;
+    private static final int ESRCH = 3;
     private static final int EINTR = 4;
     private static final int EAGAIN = 11;
 
@@ -64,6 +70,12 @@ final class Libc {
             Linker.Option.captureCallState("errno"),
             Linker.Option.firstVariadicArg(2));
     private static final MethodHandle FALLOCATE = call("fallocate", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
+    private static final MethodHandle SYSCALL = LINKER.downcallHandle(
+            LINKER.defaultLookup().findOrThrow("syscall"),
+            FunctionDescriptor.of(JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT),
+            Linker.Option.captureCallState("errno"),
+            Linker.Option.firstVariadicArg(1));
+    private static final MethodHandle POLL = call("poll", JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
     private static final MethodHandle CLOSE = call("close", JAVA_INT, JAVA_INT);
 
     private Libc() {}
@@ -261,6 +273,24 @@ final class Libc {
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment path = arena.allocateFrom(file);
             return (int) succeed("open", file, s -> (int) OPEN.invokeExact(s, path, O_RDWR | O_CLOEXEC, 0));
+        }
+    }
+
+    /** {@link #openProcess} of a process that is no more. */
+    static final int GONE = -ESRCH;
+
+    /** A descriptor of a process, {@link #GONE}, or another negative number if this system cannot tell. */
+    static int openProcess(int pid) {
+        return (int) result(s -> (long) SYSCALL.invokeExact(s, SYS_PIDFD_OPEN, pid, 0));
+    }
+
+    /** Whether all threads of a process end within that time. */
+    static boolean awaitEnd(int process, int millis) {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment polled = arena.allocate(8, 4);
+            polled.set(JAVA_INT, 0, process);
+            polled.set(JAVA_SHORT, 4, POLLIN);
+            return result(s -> (int) POLL.invokeExact(s, polled, 1L, millis)) > 0;
         }
     }
 

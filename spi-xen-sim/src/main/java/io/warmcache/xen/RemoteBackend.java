@@ -136,8 +136,8 @@ final class RemoteBackend implements FrameBackend {
             done = true;
         } finally {
             if (!done) {
-                link.close();
                 arena.close();
+                link.close();
             }
         }
     }
@@ -380,6 +380,9 @@ final class RemoteBackend implements FrameBackend {
     /** Tells the VMM of an event before anything that comes after it. */
     private void log(int kind, int frame) {
         synchronized (logging) {
+            if (link.lost() != null) {
+                return; // nobody reads it any more
+            }
             if (!info.hasRoom()) {
                 try {
                     link.call(Op.SYNC, out -> { });
@@ -569,8 +572,12 @@ final class RemoteBackend implements FrameBackend {
                 link.call(op, out -> { });
             }
         } finally {
-            link.close();
-            arena.close();
+            // In this order: once the first connection has ended the memory may be a successor's.
+            try {
+                arena.close();
+            } finally {
+                link.close();
+            }
         }
     }
 

@@ -32,6 +32,9 @@ import org.jspecify.annotations.Nullable;
 final class SimdConnection implements Runnable {
     private static final ThreadLocal<SimdConnection> CURRENT = new ThreadLocal<>();
 
+    /** How long a process may take to end after its last connection; it is milliseconds unless the host is busy. */
+    private static final int DEATH_MILLIS = 1000;
+
     private final SimdServer server;
     private final Wire wire;
     private @Nullable SimdSession session;
@@ -76,7 +79,8 @@ final class SimdConnection implements Runnable {
             SimdSession ended = session;
             if (ended != null) {
                 if (isFirst || ended.isOver()) {
-                    ended.end(end);
+                    // Of a server that stops, no guest has a successor to be kept from it.
+                    ended.end(end, server.isClosed() ? 0 : DEATH_MILLIS);
                 }
                 ended.dismiss(wire);
             }

@@ -99,6 +99,10 @@ final class SimdServer implements AutoCloseable {
         return uid;
     }
 
+    synchronized boolean isClosed() {
+        return closed;
+    }
+
     Path disk(String name) throws IOException {
         return SimdConnection.within(disks, name);
     }

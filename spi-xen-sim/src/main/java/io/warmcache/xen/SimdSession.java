@@ -22,6 +22,9 @@ final class SimdSession {
 
     final long secretLow = RANDOM.nextLong();
     private final int pid;
+    /** A descriptor of its process, or why there is none. */
+    private final int process;
+
     private final Machine machine;
     private final SharedInfo info;
     private final Set<Wire> wires = new HashSet<>();
@@ -42,6 +45,7 @@ final class SimdSession {
         if (memory == null) {
             throw new IllegalStateException(domain + " has no memory that another process could map");
         }
+        process = Libc.openProcess(pid);
         info = memory.info();
         info.reset();
         domain.session = this;
@@ -153,8 +157,10 @@ final class SimdSession {
     /**
      * Ends the guest: nothing of it is served any more, what it had logged is taken, requests under way are drained,
      * and its disks are closed. Only then may its domain be attached to again.
+     *
+     * @param millis how long to wait for the end of its process, which ends no later than its connections if it died
      */
-    void end(String why) {
+    void end(String why, int millis) {
         List<BackingStore> open;
         synchronized (this) {
             if (ended) {
@@ -187,8 +193,17 @@ final class SimdSession {
                 System.err.println("xen-simd: " + disk.name() + " could not be closed: " + e.getMessage());
             }
         }
+        boolean gone = detached || isGone(millis);
+        if (process >= 0) {
+            Libc.close(process);
+        }
         synchronized (machine) {
             if (domain.session == this) {
+                if (!gone && domain.distrusted.isEmpty()) {
+                    // It may store to its frames at any time, so its successor gets others.
+                    domain.distrusted = "its last guest's process (pid " + pid
+                            + ") still runs, and has the memory mapped: it lost its connection, and did not die";
+                }
                 domain.session = null;
             }
             machine.notifyAll();
@@ -196,6 +211,14 @@ final class SimdSession {
         if (interrupted) {
             Thread.currentThread().interrupt();
         }
+    }
+
+    /** Whether the guest's process, and so its mapping of the memory, is no more. */
+    private boolean isGone(int millis) {
+        if (pid == ProcessHandle.current().pid()) {
+            return true; // a test's guest in this very process, which ends when the test says so
+        }
+        return process == Libc.GONE || (process >= 0 && Libc.awaitEnd(process, millis));
     }
 
     @Override

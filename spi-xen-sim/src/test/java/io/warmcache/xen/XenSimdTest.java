@@ -401,6 +401,31 @@ class XenSimdTest {
     }
 
     @Test
+    void aSuccessorOfAGuestThatLivesOnGetsOtherMemory() throws Exception {
+        try (SimdChild daemon = SimdChild.daemon(directory, "16m")) {
+            assertTrue(daemon.process.isAlive());
+            RemoteBackend old = raw("lives");
+            scribble(old.memory(), new Random(1));
+            byte[] before = old.memory().toArray(ValueLayout.JAVA_BYTE);
+            // It loses its connections, as after an error, and goes on.
+            old.abandon();
+            Good successor = good("lives");
+            assertTrue(
+                    successor.cache.recovery().coldReason().contains("still runs"),
+                    successor.cache.recovery().coldReason());
+            assertArrayEquals(before, old.memory().toArray(ValueLayout.JAVA_BYTE), "the old guest's memory is its own");
+            scribble(old.memory(), new Random(2));
+            successor.check();
+            successor.file.close();
+            successor.cache.close();
+            Good third = again(successor, "lives");
+            assertTrue(third.cache.recovery().warm(), "one that detached in order is taken over from");
+            third.file.close();
+            third.cache.close();
+        }
+    }
+
+    @Test
     void errorsNameTheMend() throws Exception {
         CacheConfig config = SimdVictim.config(socket(), "guest", PAGE).withOwnerWait(Duration.ofMillis(1));
         IOException absent = assertThrows(IOException.class, () -> PageCache.open(config));
