@@ -20,6 +20,7 @@ import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /**
  * A plain file as a virtual disk, owned by {@code flock}. Read and written through the host's page cache, or past it
@@ -33,6 +34,9 @@ final class FileDisk implements BackingStore {
     private final int directFd;
     private final Path file;
     private final StoreId id;
+    /** Held for writing by a close: a descriptor closed under a call may be another file's by the time it is used. */
+    private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
+
     private volatile boolean closed;
 
     private FileDisk(int fd, int directFd, Path file, StoreId id) {
@@ -129,21 +133,31 @@ final class FileDisk implements BackingStore {
 
     @Override
     public StoreVersion version() throws IOException {
-        requireOpen();
-        FileTime modified = (FileTime) Files.getAttribute(file, "unix:lastModifiedTime");
-        FileTime changed = (FileTime) Files.getAttribute(file, "unix:ctime");
-        return new StoreVersion(StoreVersion.Strength.HEURISTIC, size(), nanos(modified), nanos(changed));
+        use.readLock().lock();
+        try {
+            requireOpen();
+            FileTime modified = (FileTime) Files.getAttribute(file, "unix:lastModifiedTime");
+            FileTime changed = (FileTime) Files.getAttribute(file, "unix:ctime");
+            long size = Libc.size(fd, name());
+            return new StoreVersion(StoreVersion.Strength.HEURISTIC, size, nanos(modified), nanos(changed));
+        } finally {
+            use.readLock().unlock();
+        }
     }
 
     @Override
     public long size() throws IOException {
-        requireOpen();
-        return Libc.size(fd, name());
+        use.readLock().lock();
+        try {
+            requireOpen();
+            return Libc.size(fd, name());
+        } finally {
+            use.readLock().unlock();
+        }
     }
 
     @Override
     public int read(long position, MemorySegment target) throws IOException {
-        requireOpen();
         if (!target.isNative()) {
             try (Arena arena = Arena.ofConfined()) {
                 MemorySegment bounce = arena.allocate(target.byteSize());
@@ -152,19 +166,30 @@ final class FileDisk implements BackingStore {
                 return n;
             }
         }
-        int n = Libc.read(descriptor(position, target), target, position, name());
-        return n == 0 && target.byteSize() > 0 ? -1 : n;
+        use.readLock().lock();
+        try {
+            requireOpen();
+            int n = Libc.read(descriptor(position, target), target, position, name());
+            return n == 0 && target.byteSize() > 0 ? -1 : n;
+        } finally {
+            use.readLock().unlock();
+        }
     }
 
     @Override
     public int write(long position, MemorySegment source) throws IOException {
-        requireOpen();
         if (!source.isNative()) {
             try (Arena arena = Arena.ofConfined()) {
                 return write(position, arena.allocate(source.byteSize()).copyFrom(source));
             }
         }
-        return Libc.write(descriptor(position, source), source, position, name());
+        use.readLock().lock();
+        try {
+            requireOpen();
+            return Libc.write(descriptor(position, source), source, position, name());
+        } finally {
+            use.readLock().unlock();
+        }
     }
 
     /** Direct where the transfer is of whole blocks: the length of the file is never anything but what was asked. */
@@ -175,24 +200,39 @@ final class FileDisk implements BackingStore {
 
     @Override
     public void force() throws IOException {
-        requireOpen();
-        Libc.force(fd, name());
+        use.readLock().lock();
+        try {
+            requireOpen();
+            Libc.force(fd, name());
+        } finally {
+            use.readLock().unlock();
+        }
     }
 
     @Override
     public void truncate(long size) throws IOException {
-        requireOpen();
-        Libc.truncate(fd, size, name());
+        use.readLock().lock();
+        try {
+            requireOpen();
+            Libc.truncate(fd, size, name());
+        } finally {
+            use.readLock().unlock();
+        }
     }
 
     @Override
-    public synchronized void close() {
-        if (!closed) {
-            closed = true;
-            if (directFd >= 0) {
-                Libc.close(directFd);
+    public void close() {
+        use.writeLock().lock();
+        try {
+            if (!closed) {
+                closed = true;
+                if (directFd >= 0) {
+                    Libc.close(directFd);
+                }
+                Libc.close(fd);
             }
-            Libc.close(fd);
+        } finally {
+            use.writeLock().unlock();
         }
     }
 }

@@ -26,6 +26,7 @@ final class Libc {
     private static final int MAP_NORESERVE = 0x4000;
     private static final int MFD_CLOEXEC = 1;
     private static final int MFD_ALLOW_SEALING = 2;
+    private static final int F_DUPFD_CLOEXEC = 1030;
     private static final int F_ADD_SEALS = 1033;
     private static final int F_SEAL_SEAL = 1;
     private static final int F_SEAL_SHRINK = 2;
@@ -159,6 +160,11 @@ final class Libc {
                 file,
                 s -> (int) FALLOCATE.invokeExact(
                         s, fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, offset, length));
+    }
+
+    /** Another descriptor of the same file. */
+    static int duplicate(int fd, String file) throws IOException {
+        return (int) succeed("duplicating", file, s -> (int) FCNTL.invokeExact(s, fd, F_DUPFD_CLOEXEC, 0));
     }
 
     static void close(int fd) {

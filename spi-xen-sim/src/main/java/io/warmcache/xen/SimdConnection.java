@@ -207,18 +207,32 @@ final class SimdConnection implements Runnable {
             } catch (IOException | RuntimeException e) {
                 fail(e);
             }
+            if (op == Op.GRANT) {
+                // Instead of an answer, which the guest could not receive apart from what comes with the descriptor.
+                grant(of);
+                return;
+            }
         } finally {
             of.exit();
         }
-        if (op == Op.GRANT) {
-            // Instead of an answer, which the guest could not receive apart from what comes with the descriptor.
+        wire.send();
+    }
+
+    private void grant(SimdSession of) throws IOException {
+        int granted;
+        synchronized (of.backend.machine) {
             DomainMemory memory = of.domain.memory();
             if (memory == null) {
                 throw new EOFException("the domain is gone");
             }
-            wire.socket().sendDescriptor(memory.fd());
-        } else {
-            wire.send();
+            // A descriptor of its own: the domain's may be closed, and its number another domain's, before it is sent;
+            // and a guest that does not receive must not hold the lock up.
+            granted = Libc.duplicate(memory.fd(), "memory of " + of.domain);
+        }
+        try {
+            wire.socket().sendDescriptor(granted);
+        } finally {
+            Libc.close(granted);
         }
     }
 
