@@ -458,8 +458,16 @@ public final class Domain {
         int first = machine.allocate(order);
         int count = 1 << order;
         DomainMemory granted = memory;
-        if (granted != null) {
-            granted.grant(pfn, first, count);
+        boolean done = false;
+        try {
+            if (granted != null) {
+                granted.grant(pfn, first, count);
+            }
+            done = true;
+        } finally {
+            for (int i = 0; !done && i < count; i++) {
+                machine.free(first + i);
+            }
         }
         for (int i = 0; i < count; i++) {
             machine.owner[first + i] = id;

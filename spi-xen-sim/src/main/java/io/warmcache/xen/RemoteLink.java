@@ -111,18 +111,31 @@ final class RemoteLink implements AutoCloseable {
             throw lose(e);
         }
         synchronized (this) {
-            if (closed) {
+            String reason = lost;
+            if (reason != null) {
+                // too late for what shuts all of them down
                 wire.close();
-                throw new IOException("the cache is closed");
+                throw new IOException(reason);
             }
             wires.add(wire);
         }
-        var _ = exchange(
-                wire,
-                Op.JOIN,
-                out -> out.putLong(Wire.MAGIC).putInt(Wire.VERSION).putLong(secretHigh).putLong(secretLow),
-                in -> 0);
-        return wire;
+        boolean done = false;
+        try {
+            var _ = exchange(
+                    wire,
+                    Op.JOIN,
+                    out -> out.putLong(Wire.MAGIC).putInt(Wire.VERSION).putLong(secretHigh).putLong(secretLow),
+                    in -> 0);
+            done = true;
+            return wire;
+        } finally {
+            if (!done) {
+                synchronized (this) {
+                    wires.remove(wire);
+                }
+                wire.close();
+            }
+        }
     }
 
     private <T> T exchange(Wire wire, int op, Fields fields, Answer<T> answer) throws IOException {
@@ -141,7 +154,9 @@ final class RemoteLink implements AutoCloseable {
                 message = Wire.string(wire.in());
             }
         } catch (IOException | BufferUnderflowException e) {
-            throw lose(e);
+            IOException gone = lose(e);
+            wire.close();
+            throw gone;
         }
         if (wire != first && op != Op.JOIN) {
             // who has joined uses the connection at once: no other thread may find it here

@@ -26,6 +26,9 @@ final class SharedInfo {
     /** Events that fit before the VMM has taken some. */
     static final int EVENTS = 32_768;
 
+    /** Of an event's 32 bits: enough for the frames of the largest machine, 4 TiB, and two more for the kind. */
+    private static final int FRAME_BITS = 30;
+
     private static final long HEAD = 0;
     private static final long TAIL = 64;
     private static final long LOG = 4096;
@@ -75,7 +78,7 @@ final class SharedInfo {
 
     /** Logs an event, ordered before whatever the caller stores next. */
     void log(int kind, int frame) {
-        long event = (long) kind << 24 | frame;
+        long event = (long) kind << FRAME_BITS | frame;
         words.set(ValueLayout.JAVA_LONG, LOG + 8 * (count % EVENTS), check(count, event) | event);
         count++;
         WORD.setRelease(words, HEAD, count);
@@ -106,7 +109,7 @@ final class SharedInfo {
             if ((word & 0xFFFF_FFFF_0000_0000L) != check(count, event)) {
                 return false;
             }
-            taker.take((int) (event >>> 24), (int) (event & 0xFF_FFFF));
+            taker.take((int) (event >>> FRAME_BITS), (int) (event & (1L << FRAME_BITS) - 1));
             count++;
         }
         WORD.setRelease(words, TAIL, count);

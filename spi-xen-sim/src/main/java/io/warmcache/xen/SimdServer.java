@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +26,9 @@ import org.jspecify.annotations.Nullable;
 final class SimdServer implements AutoCloseable {
     /** The most records of one answer. */
     static final int RECORDS = 1024;
+
+    /** Between attempts to accept a connection when that fails. */
+    private static final long ACCEPT_PAUSE = TimeUnit.MILLISECONDS.toNanos(100);
 
     private final Machine machine;
     private final Path path;
@@ -113,22 +117,32 @@ final class SimdServer implements AutoCloseable {
             try {
                 socket = listening.accept();
             } catch (IOException e) {
-                synchronized (this) {
-                    if (!closed) {
-                        System.err.println("xen-simd: " + e.getMessage() + "; no further guest is served");
-                    }
-                }
-                return;
-            }
-            SimdConnection connection = new SimdConnection(this, new Wire(socket));
-            synchronized (this) {
-                if (closed) {
-                    socket.close();
+                if (isClosed()) {
                     return;
                 }
-                connections.add(connection);
+                // Out of descriptors, say: until some are given back. The guests that there are must not notice.
+                System.err.println("xen-simd: " + e.getMessage() + "; trying again");
+                LockSupport.parkNanos(ACCEPT_PAUSE);
+                continue;
             }
-            Thread.ofPlatform().name("xen-simd-guest").daemon().start(connection);
+            SimdConnection connection = null;
+            try {
+                connection = new SimdConnection(this, new Wire(socket));
+                synchronized (this) {
+                    if (closed) {
+                        socket.close();
+                        return;
+                    }
+                    connections.add(connection);
+                }
+                Thread.ofPlatform().name("xen-simd-guest").daemon().start(connection);
+            } catch (Throwable t) { // no memory, or no further thread: that connection's loss alone
+                System.err.println("xen-simd: a connection cannot be served: " + t);
+                socket.close();
+                if (connection != null) {
+                    ended(connection);
+                }
+            }
         }
     }
 

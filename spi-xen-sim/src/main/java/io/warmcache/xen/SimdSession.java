@@ -13,6 +13,9 @@ import java.util.Set;
 
 /** One life of a guest of another process, from its attach to the end of its first connection. Thread-safe. */
 final class SimdSession {
+    /** The most connections of a guest, each of which is a thread here. */
+    private static final int MOST_WIRES = 4096;
+
     private static final SecureRandom RANDOM = new SecureRandom();
 
     final GuestBackend backend;
@@ -59,8 +62,16 @@ final class SimdSession {
         return info;
     }
 
-    /** Admits a connection, unless the guest has ended. */
+    /**
+     * Admits a connection, unless the guest has ended.
+     *
+     * @throws IllegalStateException if it has too many
+     */
     synchronized boolean admit(Wire wire) {
+        if (wires.size() >= MOST_WIRES) {
+            throw new IllegalStateException(
+                    this + " has " + MOST_WIRES + " connections: make fewer calls at once, from fewer threads");
+        }
         return !ended && wires.add(wire);
     }
 
