@@ -277,6 +277,10 @@ final class Recovery {
                         file.waiters.await(leaf, slot, page, word, deadline);
                         continue;
                     }
+                    if (state == RESIDENT) {
+                        dropUngated(file, leaf, slot, page, word, deadline);
+                        continue;
+                    }
                     if (state != UNVERIFIED) {
                         break;
                     }
@@ -293,6 +297,21 @@ final class Recovery {
         });
         if (!failure.isEmpty()) {
             throw failure.get(0);
+        }
+    }
+
+    /** A page of a file that is not open would be served without having passed the gates: parking has missed it. */
+    private static void dropUngated(
+            CachedFile file, long[] leaf, int slot, long page, long word, long deadline) {
+        if (TranslationWord.pins(word) > 0 || TranslationWord.isFlushing(word)) {
+            file.waiters.await(leaf, slot, page, word, deadline);
+        } else if (TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
+            int frame = TranslationWord.frame(word);
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    () -> "page " + page + " of " + file.name + " was not parked when the file was closed: dropped");
+            file.countDrop(frame, DropReason.STORE_CHANGED);
+            file.giveUp(leaf, slot, page, word, frame);
         }
     }
 
@@ -565,13 +584,27 @@ final class Recovery {
         return held[0];
     }
 
-    /** C3: resident pages wait for the gates of the next mapping. The file is not open, and nothing holds its pages. */
+    /**
+     * C3: resident pages wait for the gates of the next mapping. The file is not open, and no user holds its pages; the
+     * evictor, a resize, and a pin that will see the file closed may, for a moment, and leave them resident.
+     *
+     * @throws io.warmcache.LatchTimeoutException if a page stays held; the others are parked, or as they were
+     */
     void park(CachedFile file) {
+        long deadline = file.deadline();
         file.index.forEachLeaf(0, (first, leaf) -> {
             for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
                 while (true) {
                     long word = TranslationWord.acquire(leaf, slot);
-                    if (TranslationWord.state(word) != RESIDENT) {
+                    long state = TranslationWord.state(word);
+                    if (state == EXCLUSIVE
+                            || state == LOADING
+                            || (state == RESIDENT
+                                    && (TranslationWord.pins(word) > 0 || TranslationWord.isFlushing(word)))) {
+                        file.waiters.await(leaf, slot, first + slot, word, deadline);
+                        continue;
+                    }
+                    if (state != RESIDENT) {
                         break;
                     }
                     long owned = TranslationWord.withState(word, EXCLUSIVE);

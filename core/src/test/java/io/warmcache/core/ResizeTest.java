@@ -15,6 +15,7 @@ import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
+import io.warmcache.StoreVersion;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
@@ -338,6 +339,99 @@ class ResizeTest {
             assertEquals(page + 1, b.first(page));
         }
         assertEquals(0, b.cache.stats().misses());
+        b.assertSound();
+        b.cache.close();
+    }
+
+    @Test
+    void aPageThatMovesWhileItsFileIsClosedWaitsForTheGates() throws Exception {
+        Bench b = new Bench(frames(64, 64), WritePolicy.WRITE_BACK, Bench.pages(1, 64));
+        for (int page = 0; page < 64; page++) {
+            b.first(page);
+        }
+        CachedFile file = b.inside();
+        List<Bench.Task<Void>> parked = new ArrayList<>();
+        b.segment.step = () -> {
+            boolean moving = false;
+            for (int page = 0; page < 64; page++) {
+                moving |= b.state(page) == TranslationWord.EXCLUSIVE;
+            }
+            if (moving && parked.isEmpty()) {
+                // What a close does once it has seen no page held.
+                parked.add(Bench.run(() -> b.cache.recovery.park(file)));
+                Bench.awaitThat(
+                        "parked, or past the page",
+                        () -> parked.get(0).isDone()
+                                || parked.get(0).thread.getState() == Thread.State.TIMED_WAITING);
+            }
+        };
+        BitSet hot = new BitSet();
+        for (int page = 0; page < 64; page++) {
+            if (TranslationWord.frame(b.word(page)) >= 32) {
+                hot.set(page);
+            }
+        }
+        heat(b, hot);
+        resize(b, 32);
+        b.segment.step = () -> {};
+        assertEquals(1, parked.size());
+        parked.get(0).get();
+        int unverified = 0;
+        for (int page = 0; page < 64; page++) {
+            assertTrue(b.state(page) != TranslationWord.RESIDENT, "page " + page);
+            unverified += b.state(page) == TranslationWord.UNVERIFIED ? 1 : 0;
+        }
+        assertEquals(32, unverified);
+        changeAndMapAgain(b);
+    }
+
+    @Test
+    void aPageThatACloseHasMissedIsNotServedPastTheGates() throws Exception {
+        Bench b = new Bench(frames(64, 64), WritePolicy.WRITE_BACK, Bench.pages(1, 64));
+        for (int page = 0; page < 64; page++) {
+            b.first(page);
+        }
+        CachedFile file = b.inside();
+        b.file.close();
+        long[] leaf = file.index.leaf(17);
+        int slot = RadixIndex.slot(17);
+        long word = TranslationWord.get(leaf, slot);
+        assertEquals(TranslationWord.UNVERIFIED, TranslationWord.state(word));
+        TranslationWord.set(leaf, slot, TranslationWord.withState(word, TranslationWord.RESIDENT));
+        changeAndMapAgain(b);
+    }
+
+    /** Of a store that somebody else has written meanwhile, nothing old is served. */
+    private static void changeAndMapAgain(Bench b) throws IOException {
+        b.file.close();
+        byte[] changed = Bench.pages(101, 64);
+        b.store.write(0, MemorySegment.ofArray(changed));
+        b.store.version = StoreVersion.exact(8, 8);
+        b.map();
+        assertArrayEquals(changed, b.read(0, changed.length));
+        b.assertSound();
+        b.cache.close();
+    }
+
+    @Test
+    void writersThatGoOnDoNotKeepAShrinkFromEnding() throws Exception {
+        Bench b = new Bench(
+                Bench.small(64).withMaxCapacity(64L * PAGE), WritePolicy.WRITE_BACK, new byte[64 * PAGE]);
+        for (int page = 0; page < 64; page++) {
+            b.first(page);
+        }
+        AtomicBoolean stop = new AtomicBoolean();
+        ReadPin pin = b.file.pin(63);
+        Bench.Task<Void> writer = Bench.run(() -> {
+            while (!stop.get()) {
+                b.write(0, Bench.filled(3, PAGE));
+            }
+        });
+        assertThrows(CacheException.class, () -> b.cache.resize(32L * PAGE));
+        stop.set(true);
+        writer.get();
+        pin.close();
+        assertEquals(64L * PAGE, b.cache.capacity());
         b.assertSound();
         b.cache.close();
     }
