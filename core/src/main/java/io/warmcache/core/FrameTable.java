@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +38,9 @@ final class FrameTable {
 
     /** Frames whose hints are saved under one hold of the lock. */
     private static final int HINTS_BATCH = 1024;
+
+    /** Frames cleared between two looks at whether to go on. */
+    private static final int CLEAR_BATCH = 4096;
 
     private static final int FRAME_BITS = 24;
     private static final long FRAME_MASK = (1 << FRAME_BITS) - 1;
@@ -93,7 +97,7 @@ final class FrameTable {
     private int limit;
 
     /** Frames from {@link #limit} on that hold nothing any more. */
-    private final BitSet retired = new BitSet();
+    private final BitSet retired;
 
     FrameTable(FrameBackend backend, Counters counters, WrapEpoch epoch, LatchWaiters waiters) {
         this.backend = backend;
@@ -114,6 +118,7 @@ final class FrameTable {
         survivor = new byte[frames];
         history = new FrameHistory(frames);
         free = new int[frames];
+        retired = new BitSet(frames); // never to be enlarged with a word owned
         savedHints = new int[frames];
         policyWords = backend.policyWords();
         policy = new Replacement(capacity, frames, new WordUses(), new LedgerMemory());
@@ -399,7 +404,13 @@ final class FrameTable {
             waiters.wake(page);
             return null;
         }
-        return new Owned(file, leaf, slot, page, word);
+        try {
+            return new Owned(file, leaf, slot, page, word);
+        } catch (Throwable t) { // no memory
+            TranslationWord.set(leaf, slot, word);
+            waiters.wake(page);
+            throw t;
+        }
     }
 
     /** E4 and E5. */
@@ -514,12 +525,16 @@ final class FrameTable {
      * Z3, once for each frame from the limit on. What a shrink at open takes of frames found in memory is counted as
      * dropped.
      *
-     * @return how many frames still hold something
+     * @param stop whether to leave the rest alone
+     * @return how many frames still hold something, or at least 1 if it was stopped
      */
-    int clearTail(Ranking ranking, boolean atOpen) {
+    int clearTail(Ranking ranking, boolean atOpen, BooleanSupplier stop) {
         int left = 0;
         int to = capacity;
         for (int frame = limit; frame < to; frame++) {
+            if (frame % CLEAR_BATCH == 0 && stop.getAsBoolean()) {
+                return left + 1;
+            }
             lock.lock();
             try {
                 if (!retired.get(frame) && !clear(frame, ranking, atOpen)) {
@@ -537,7 +552,14 @@ final class FrameTable {
         if (owned == null) {
             return false;
         }
-        int free = ranking.doomed.get(frame) ? -1 : freeBelow(ranking, atOpen);
+        int free;
+        try {
+            free = ranking.doomed.get(frame) ? -1 : freeBelow(ranking, atOpen);
+        } catch (Throwable t) {
+            TranslationWord.set(owned.leaf, owned.slot, owned.word);
+            waiters.wake(owned.page);
+            throw t;
+        }
         if (free < 0) {
             drop(frame, owned, atOpen, DropReason.CAPACITY);
         } else if (move(frame, free, owned)) {

@@ -94,19 +94,23 @@ final class Resizing {
                 flush();
             }
             FrameTable.Ranking ranking = frames.rank(target, RANK_BATCH);
+            int left = frames.clearTail(ranking, atOpen, () -> cache.closing);
+            // Of what was in the way: how long the moves take is a matter of the size alone.
             long deadline = System.nanoTime() + cache.latchTimeoutNanos;
-            while (frames.clearTail(ranking, atOpen) > 0) {
+            while (left > 0) {
                 if (cache.closing) {
                     throw new CacheClosedException("the cache is closed");
                 }
+                // Also while pages can be written: writers may dirty others as fast.
+                if (System.nanoTime() - deadline >= 0) {
+                    throw new CacheException("the cache \"" + cache.config.name() + "\" cannot shrink to " + target
+                            + " frames: " + frames.describeUse(target, before)
+                            + ". Close pins, or see health() for a store that takes no writes");
+                }
                 if (!cache.writeBackSome()) {
-                    if (System.nanoTime() - deadline >= 0) {
-                        throw new CacheException("the cache \"" + cache.config.name() + "\" cannot shrink to " + target
-                                + " frames: " + frames.describeUse(target, before)
-                                + ". Close pins, or see health() for a store that takes no writes");
-                    }
                     frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
                 }
+                left = frames.clearTail(ranking, atOpen, () -> cache.closing);
             }
             cache.backend.resize(target);
             frames.capacity(target);
