@@ -53,6 +53,7 @@ final class Libc {
     private static final int LOCK_EX = 2;
     private static final int LOCK_NB = 4;
     private static final int LOCK_UN = 8;
+    private static final int PROT_READ = 1;
     private static final int PROT_READ_WRITE = 3;
     private static final int MAP_SHARED = 1;
     private static final int MAP_PRIVATE = 2;
@@ -61,6 +62,7 @@ final class Libc {
     private static final int MAP_NORESERVE = 0x4000;
     private static final int FALLOC_PUNCH_HOLE_KEEP_SIZE = 3;
     private static final int MADV_DONTDUMP = 16;
+    private static final int SC_PAGESIZE = 30;
     private static final long FS_IOC_GETVERSION = 0x80087601L;
     private static final int CLOCK_REALTIME = 0;
     private static final int CLOCK_BOOTTIME = 7;
@@ -98,7 +100,9 @@ final class Libc {
     private static final MethodHandle FLOCK = bind("flock", PLAIN);
     private static final MethodHandle MMAP = bind("mmap", PLAIN);
     private static final MethodHandle MUNMAP = bind("munmap", PLAIN);
+    private static final MethodHandle MPROTECT = bind("mprotect", PLAIN);
     private static final MethodHandle MADVISE = bind("madvise", PLAIN);
+    private static final MethodHandle SYSCONF = bind("sysconf", PLAIN);
     private static final MethodHandle FALLOCATE = bind("fallocate", PLAIN);
     private static final MethodHandle FTRUNCATE = bind("ftruncate", PLAIN);
     private static final MethodHandle PREAD = bind("pread", PLAIN);
@@ -330,16 +334,27 @@ final class Libc {
         if (there == -1) {
             throw new ErrnoException("mmap", what, s.errno());
         }
-        var _ = call(MADVISE, "madvise(MADV_DONTDUMP)", what, address, length, MADV_DONTDUMP, 0, 0);
+        // Without it core dumps are larger, which is no reason to fail with the mapping changed.
+        var _ = invoke(MADVISE, s, address, length, MADV_DONTDUMP, 0, 0, 0);
     }
 
-    /** As {@link #mapAgain}, but by zeros that take no memory and belong to no file. */
+    /**
+     * As {@link #mapAgain}, but by zeros that take no memory and belong to no file. They are for reading; a mapping to
+     * write to is charged for where memory is not overcommitted, and might be refused with the old one gone.
+     */
     static void mapZeros(MemorySegment memory, long offset, long length, String what) throws ErrnoException {
         Scratch s = SCRATCH.get();
         int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-        if (invoke(MMAP, s, memory.address() + offset, length, PROT_READ_WRITE, flags, -1, 0) == -1) {
+        long address = memory.address() + offset;
+        if (invoke(MMAP, s, address, length, PROT_READ, flags, -1, 0) == -1) {
             throw new ErrnoException("mmap", what, s.errno());
         }
+        var _ = invoke(MPROTECT, s, address, length, PROT_READ_WRITE, 0, 0, 0);
+    }
+
+    /** Bytes of a page of memory: mappings and holes begin and end at its multiples. */
+    static long pageSize() {
+        return invoke(SYSCONF, SCRATCH.get(), SC_PAGESIZE, 0, 0, 0, 0, 0);
     }
 
     /** Gives a range storage; bytes that had some keep their content. */

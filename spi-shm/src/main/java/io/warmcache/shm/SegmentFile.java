@@ -344,7 +344,9 @@ final class SegmentFile {
 
     /** Takes storage from a range; memory mapped there reads as zeros, and takes storage again. */
     void punch(long from, long to) throws IOException {
-        Libc.punch(fd, from, to - from, path);
+        if (from < to) {
+            Libc.punch(fd, from, to - from, path);
+        }
     }
 
     /** Never below what is mapped. */
@@ -353,11 +355,15 @@ final class SegmentFile {
     }
 
     void mapAgain(MemorySegment memory, long from, long to) throws IOException {
-        Libc.mapAgain(fd, memory, from, to - from, path);
+        if (from < to) {
+            Libc.mapAgain(fd, memory, from, to - from, path);
+        }
     }
 
     void mapZeros(MemorySegment memory, long from, long to) throws IOException {
-        Libc.mapZeros(memory, from, to - from, path);
+        if (from < to) {
+            Libc.mapZeros(memory, from, to - from, path);
+        }
     }
 
     private void writeZeros(MemorySegment zeros, long from, long to) throws IOException {

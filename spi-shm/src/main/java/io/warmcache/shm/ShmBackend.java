@@ -182,7 +182,7 @@ final class ShmBackend implements FrameBackend {
         boolean done = false;
         try {
             FsStat fs = segment.fileSystem();
-            long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : 4096;
+            long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : Math.max(4096, Libc.pageSize());
             Limits limits = new Limits(checkLimits ? budget : null, fs, unit, leastPercent(cache));
             int most = limits.isSparse() ? cache.maxFrames() : cache.frames();
             Geometry wanted = Geometry.of(cache.pageSize(), most, cache.maxFiles());
@@ -234,9 +234,7 @@ final class ShmBackend implements FrameBackend {
         MemorySegment memory = segment.map(geometry.fileLength(unit), arena);
         long from = geometry.holeStart(capacity, unit);
         long to = geometry.holeEnd(unit);
-        if (from < to) {
-            segment.mapZeros(memory, from, to);
-        }
+        segment.mapZeros(memory, from, to);
         return memory;
     }
 
@@ -594,15 +592,15 @@ final class ShmBackend implements FrameBackend {
         step(hook, "shrink.zeros");
         setCapacity(count);
         step(hook, "shrink.header");
-        boolean punched = false;
         try {
             segment.punch(from, to);
-            punched = true;
-        } finally {
-            if (!punched) {
-                segment.mapAgain(memory, from, to);
-                setCapacity(before);
-            }
+        } catch (IOException e) {
+            // As after a death here: the next attach gives the memory back.
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    () -> MemoryBudget.size(to - from) + " of " + segment.path() + " could not be given back: that"
+                            + " will be tried again when the cache is opened next",
+                    e);
         }
         step(hook, "shrink.punched");
     }
