@@ -182,7 +182,11 @@ final class ImageCopy {
                 if (!goesOn.getAsBoolean()) {
                     return CANCELLED;
                 }
-                if (guard.seal(times ? writes : -1, failures, () -> seal(out, written))) {
+                long forced = times ? writes : -1;
+                boolean[] sealed = {false};
+                // Mapped again meanwhile, the file would have another gate, and be written in spite of this one.
+                use(() -> sealed[0] = guard.seal(forced, failures, () -> seal(out, written)));
+                if (sealed[0]) {
                     return SEALED;
                 }
             }

@@ -146,16 +146,18 @@ final class HeapDisk implements ImageDisk {
     }
 
     @Override
-    public synchronized void rename(Path from, Path to) throws IOException {
-        hook.before("rename", to);
-        Inode inode = names.get(from);
-        if (inode == null) {
-            throw new NoSuchFileException(from.toString());
+    public void rename(Path from, Path to) throws IOException {
+        hook.before("rename", to); // not under the monitor: while it is held up, others may use the disk
+        synchronized (this) {
+            Inode inode = names.get(from);
+            if (inode == null) {
+                throw new NoSuchFileException(from.toString());
+            }
+            change(map -> {
+                map.remove(from);
+                map.put(to, inode);
+            });
         }
-        change(map -> {
-            map.remove(from);
-            map.put(to, inode);
-        });
     }
 
     @Override

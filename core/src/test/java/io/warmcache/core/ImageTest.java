@@ -30,7 +30,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import org.junit.jupiter.api.AfterAll;
@@ -226,6 +229,44 @@ class ImageTest {
         life.readAll();
         life.file.write(0, MemorySegment.ofArray(new byte[] {9}));
         assertFalse(disk.has(IMAGE));
+    }
+
+    /** The file is closed, mapped again and written while its image is about to be put at its place. */
+    @Test
+    void anImageBeingSealedKeepsTheFileFromBeingMappedAgainAndWritten() throws Exception {
+        byte[] bytes = bytes(16);
+        CountDownLatch renaming = new CountDownLatch(1);
+        CountDownLatch goOn = new CountDownLatch(1);
+        HeapDisk disk = new HeapDisk();
+        CacheConfig config = config(PAGES + 8).withLatchTimeout(Duration.ofMinutes(1));
+        Life life = new Life(disk, new MemoryStore(STORE, bytes), config, MapOptions.DEFAULT);
+        life.readAll();
+        disk.hook = (operation, file) -> {
+            if (operation.equals("rename")) {
+                renaming.countDown();
+                try {
+                    assertTrue(goOn.await(1, TimeUnit.MINUTES));
+                } catch (InterruptedException e) {
+                    throw new AssertionError(e);
+                }
+            }
+        };
+        Bench.Task<Checkpoint.Image> sealing = Bench.async(life::checkpoint);
+        assertTrue(renaming.await(1, TimeUnit.MINUTES));
+        ReentrantReadWriteLock usage = ((MappedFile) life.file).file().usage;
+        MemoryStore again = new MemoryStore(STORE, bytes);
+        Bench.Task<Void> writing = Bench.run(() -> {
+            life.file.close();
+            life.cache.map(again, MapOptions.DEFAULT).write(4096 * 3, MemorySegment.ofArray(new byte[5000]));
+        });
+        Bench.awaitThat("the close waits, or all is done", () -> usage.hasQueuedThreads() || writing.isDone());
+        goOn.countDown();
+        sealing.get();
+        writing.get();
+        assertFalse(disk.has(IMAGE), "an image outlived a write");
+        Life next = new Life(disk, again.bytes());
+        next.cache.images.runQueued();
+        next.readAll();
     }
 
     // ---- refusals --------------------------------------------------------------------------------------------------
