@@ -323,7 +323,9 @@ final class Cache implements PageCache {
         }
     }
 
+    @SuppressWarnings("ReferenceEquality") // a file that was mapped again has another ledger entry open
     void unmap(MappedFile mapping, CachedFile file) throws IOException {
+        @Nullable BackendFile closing;
         mapLock.lock();
         try {
             awaitUnmapped(file);
@@ -336,6 +338,7 @@ final class Cache implements PageCache {
                 return;
             }
             file.unmapping = true;
+            closing = file.backing;
         } finally {
             mapLock.unlock();
         }
@@ -347,8 +350,9 @@ final class Cache implements PageCache {
             mapLock.lock();
             try {
                 file.unmapping = false;
-                // Also when the store failed to close: it is not the cache's any more.
-                if (file.backing == null && !mapping.closed) {
+                // Also when the store failed to close: it is not the cache's any more. Somebody else may have mapped
+                // it again already.
+                if ((closing == null || file.backing != closing) && !mapping.closed) {
                     mapping.closed = true;
                     file.mappings--;
                 }

@@ -7,6 +7,7 @@ import static io.warmcache.core.Bench.pages;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -364,6 +365,37 @@ class CloseTest {
         pin.close();
         awaitThat("the memory is given back", () -> bench.segment.closes == 1);
         assertEquals(9, bench.store.bytes()[0]);
+    }
+
+    /** The last close of a file may be overtaken by somebody who maps it, between its end and what it notes of it. */
+    @Test
+    void aFileThatIsMappedAgainAtOnceIsClosedByItsLastCloseAllTheSame() throws Exception {
+        Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_BACK, pages(0, 4));
+        CachedFile inside = bench.inside();
+        bench.file.close();
+        for (int round = 0; round < 20; round++) {
+            List<Bench.Task<Void>> tasks = new ArrayList<>();
+            for (int t = 0; t < 3; t++) {
+                tasks.add(Bench.run(() -> {
+                    for (int i = 0; i < 100; i++) {
+                        PagedFile mapping = bench.cache.map(bench.store, MapOptions.DEFAULT);
+                        mapping.close();
+                        assertThrows(CacheClosedException.class, () -> mapping.pin(1));
+                    }
+                }));
+            }
+            for (Bench.Task<Void> task : tasks) {
+                task.get();
+            }
+            assertEquals(0, inside.mappings);
+            assertNull(inside.backing);
+        }
+        bench.store.closed = false;
+        bench.map();
+        bench.file.close();
+        assertTrue(bench.store.closed);
+        bench.assertSound();
+        bench.cache.close();
     }
 
     /** Every call either does its work or says that the file is closed; bytes are never wrong, nothing is left over. */
