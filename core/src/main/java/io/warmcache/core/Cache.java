@@ -285,6 +285,9 @@ final class Cache implements PageCache {
             file.poison = null;
             file.degraded = null;
             recovery.passGates(file, backing, options);
+            if (file.degraded != null) {
+                backing.lostWrites();
+            }
             work = images.mapped(file, backing);
         } catch (Throwable t) {
             closeQuietly(backing::close, t);

@@ -33,6 +33,9 @@ final class GuardedFile implements BackendFile {
     /** Shared by each write, from before it looks for images and write sets until it has ended. */
     private final ReentrantReadWriteLock gate = new ReentrantReadWriteLock();
 
+    /** Bytes read since may be some that an earlier, failed fsync never made durable. */
+    private volatile boolean mayHaveLost;
+
     private volatile long lastWrite = System.nanoTime();
 
     /** Images that the next write must delete first. Written under this object's monitor. */
@@ -176,6 +179,15 @@ final class GuardedFile implements BackendFile {
 
     long failedForces() {
         return failedForces.get();
+    }
+
+    /** The store could not be forced when it was mapped: a later force that succeeds does not make up for it. */
+    void lostWrites() {
+        mayHaveLost = true;
+    }
+
+    boolean mayHaveLost() {
+        return mayHaveLost;
     }
 
     /** One write of the store. */

@@ -146,6 +146,9 @@ final class ImageCopy {
         if (strength == StoreVersion.Strength.NONE) {
             return "the store has no version by which a later change could be seen";
         }
+        if (guard.mayHaveLost()) {
+            return "the store could not be forced when it was mapped";
+        }
         for (RoaringBitmap pages : classes) {
             found += pages.getLongCardinality();
         }

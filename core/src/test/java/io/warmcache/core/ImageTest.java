@@ -335,7 +335,13 @@ class ImageTest {
                 throw new IOException("injected");
             }
         };
-        assertRefused(new Life(imaged(bytes), failing, config(PAGES), MapOptions.DEFAULT), "could not be forced");
+        Life life = new Life(imaged(bytes), failing, config(PAGES), MapOptions.DEFAULT);
+        assertRefused(life, "could not be forced");
+        failing.hook = (operation, position, length) -> {};
+        life.file.force();
+        Checkpoint.Image image = life.checkpoint();
+        assertTrue(image.outcome().contains("could not be forced"), image.outcome());
+        assertFalse(life.disk.has(IMAGE));
     }
 
     @Test
