@@ -85,7 +85,8 @@ final class ImageCopy {
         frames = file.frames;
         this.disk = disk;
         this.target = target;
-        temporary = target.resolveSibling(target.getFileName() + ".tmp");
+        // A checkpoint that is under way when the file is closed still has its own, and deletes it when it ends.
+        temporary = target.resolveSibling(target.getFileName() + (quiescent ? ".close.tmp" : ".tmp"));
         this.throttle = throttle;
         this.quiescent = quiescent;
         this.goesOn = goesOn;

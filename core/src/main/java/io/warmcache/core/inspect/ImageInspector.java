@@ -161,7 +161,7 @@ public final class ImageInspector {
         for (Path file : files) {
             look.at(file);
         }
-        List<Path> unfinished = files(directory, "*.{wcimg,wchot}.tmp");
+        List<Path> unfinished = files(directory, "*.{wcimg,wcimg.close,wchot}.tmp");
         return new Contents(look.images, look.damaged, hotLists, unfinished);
     }
 
