@@ -21,6 +21,7 @@ final class CheckpointRun implements Checkpoint {
     private volatile Progress progress = new Progress(0, 0, 0, 0, 0);
     private volatile Report report = new Report(true, Duration.ZERO, List.of());
     private volatile @Nullable Throwable failure;
+    private volatile @Nullable Thread runner;
 
     CheckpointRun(Images owner, Path directory, Consumer<Progress> listener) {
         this.owner = owner;
@@ -30,6 +31,7 @@ final class CheckpointRun implements Checkpoint {
 
     /** Does everything; on a thread of its own. */
     void run() {
+        runner = Thread.currentThread();
         long began = System.nanoTime();
         List<Image> images = new ArrayList<>();
         try {
@@ -41,6 +43,12 @@ final class CheckpointRun implements Checkpoint {
             owner.checkpointEnded();
             done.countDown();
         }
+    }
+
+    /** Instead of {@link #run}, if there is no thread for it. */
+    void neverStarted() {
+        cancelled = true;
+        done.countDown();
     }
 
     private void take(List<Image> images) {
@@ -97,9 +105,12 @@ final class CheckpointRun implements Checkpoint {
         }
     }
 
-    /** For a cache that is being closed: cancels, and waits for the end. */
+    /** For a cache that is being closed: cancels, and waits for the end, unless its own listener closes the cache. */
     void stop() {
         cancelled = true;
+        if (Thread.currentThread().equals(runner)) {
+            return;
+        }
         boolean interrupted = false;
         while (true) {
             try {

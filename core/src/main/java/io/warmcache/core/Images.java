@@ -617,7 +617,12 @@ final class Images implements WarmUp {
         }
         Thread thread = new Thread(run::run, "warmcache-checkpoint-" + cache.config.name());
         thread.setDaemon(true);
-        thread.start();
+        try {
+            thread.start();
+        } catch (Throwable t) {
+            run.neverStarted(); // else it would be under way for ever, and the end of the cache wait for it
+            throw t;
+        }
         return run;
     }
 
