@@ -10,6 +10,7 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -57,11 +58,22 @@ final class ParkingFile implements BackendFile {
             call.run();
             return;
         }
+        AtomicBoolean begun = new AtomicBoolean();
         FutureTask<Boolean> task = new FutureTask<>(() -> {
-            call.run();
+            if (begun.compareAndSet(false, true)) {
+                call.run();
+            }
             return true;
         });
-        threads.execute(task);
+        try {
+            threads.execute(task);
+        } catch (RuntimeException | Error e) {
+            // No thread for it, but maybe in the queue of those there are: whoever begins it does it, and nobody else.
+            if (begun.compareAndSet(false, true)) {
+                call.run();
+                return;
+            }
+        }
         await(task);
     }
 
