@@ -27,6 +27,9 @@ import java.util.function.Consumer;
  * @param debug records where pins were taken, and makes use of a segment after its pin was closed an exception
  * @param options further settings of the back end
  * @param warmUp how the cache becomes warm when its memory is gone
+ * @param wipeOnClose whether closing the cache overwrites its memory with zeros and removes it, so that the next {@code
+ *     open} is cold. A process that dies leaves its memory as it is, for the next {@code open} to take over or {@link
+ *     PageCache#drop(CacheConfig)} to wipe. Images and hot lists are written all the same, where asked for
  */
 public record CacheConfig(
         String name,
@@ -42,7 +45,8 @@ public record CacheConfig(
         int maxFiles,
         boolean debug,
         Map<String, String> options,
-        WarmUpOptions warmUp) {
+        WarmUpOptions warmUp,
+        boolean wipeOnClose) {
 
     public CacheConfig {
         Objects.requireNonNull(warmUp, "warmUp");
@@ -92,7 +96,8 @@ public record CacheConfig(
                 1024,
                 false,
                 Map.of(),
-                WarmUpOptions.NONE);
+                WarmUpOptions.NONE,
+                false);
     }
 
     /** Frames of the cache. */
@@ -157,6 +162,10 @@ public record CacheConfig(
         return with(draft -> draft.warmUp = value);
     }
 
+    public CacheConfig withWipeOnClose(boolean value) {
+        return with(draft -> draft.wipeOnClose = value);
+    }
+
     private CacheConfig with(Consumer<Draft> change) {
         Draft draft = new Draft(this);
         change.accept(draft);
@@ -179,6 +188,7 @@ public record CacheConfig(
         boolean debug;
         Map<String, String> options;
         WarmUpOptions warmUp;
+        boolean wipeOnClose;
 
         Draft(CacheConfig of) {
             name = of.name;
@@ -195,6 +205,7 @@ public record CacheConfig(
             debug = of.debug;
             options = of.options;
             warmUp = of.warmUp;
+            wipeOnClose = of.wipeOnClose;
         }
 
         CacheConfig config() {
@@ -212,7 +223,8 @@ public record CacheConfig(
                     maxFiles,
                     debug,
                     options,
-                    warmUp);
+                    warmUp,
+                    wipeOnClose);
         }
     }
 }

@@ -115,7 +115,8 @@ public interface PageCache extends AutoCloseable {
 
     /**
      * Stops new accesses, waits up to {@code grace} for pins, writes and forces what is dirty, and gives the memory
-     * back warm. Where pins are still held after that, the memory stays mapped and owned until the last one is closed.
+     * back warm, or wiped with {@link CacheConfig#wipeOnClose()}. Where pins are still held after that, the memory
+     * stays mapped and owned until the last one is closed.
      *
      * @throws CacheException if pins are still held; names their number and, with {@link CacheConfig#debug()}, where
      *     they were taken
@@ -123,6 +124,9 @@ public interface PageCache extends AutoCloseable {
      */
     void close(Duration grace) throws IOException;
 
-    /** Closes the cache, then wipes and removes its memory: the next {@link #open} starts cold. */
+    /**
+     * Closes the cache, then overwrites its memory with zeros and removes it: the next {@link #open} starts cold. No
+     * image is taken and no hot list written; those there are stay.
+     */
     void drop() throws IOException;
 }

@@ -765,7 +765,8 @@ final class Cache implements PageCache {
         images.writeHotList();
         try {
             int kept = frames.capacity() - frames.freeCount();
-            if (dropMemory) {
+            boolean wipe = dropMemory || config.wipeOnClose();
+            if (wipe) {
                 backend.drop();
             } else {
                 frames.saveHints();
@@ -774,7 +775,7 @@ final class Cache implements PageCache {
             LOG.log(
                     System.Logger.Level.INFO,
                     () -> "cache \"" + config.name() + "\" closed, "
-                            + (dropMemory ? "and its memory removed" : "and " + kept + " frames left for the next"));
+                            + (wipe ? "and its memory wiped" : "and " + kept + " frames left for the next"));
         } catch (IOException | RuntimeException e) {
             failures.add(e);
         }

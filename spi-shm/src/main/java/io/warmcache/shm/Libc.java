@@ -37,7 +37,9 @@ final class Libc {
     static final int EEXIST = 17;
     static final int EPERM = 1;
     static final int EINVAL = 22;
+    static final int ENXIO = 6;
     static final int ELOOP = 40;
+    static final int EOPNOTSUPP = 95;
 
     /** The most buffers of one vectored transfer that this class is asked for. */
     static final int MAX_VECTORS = 64;
@@ -62,6 +64,8 @@ final class Libc {
     private static final int MAP_NORESERVE = 0x4000;
     private static final int FALLOC_PUNCH_HOLE_KEEP_SIZE = 3;
     private static final int MADV_DONTDUMP = 16;
+    private static final int SEEK_DATA = 3;
+    private static final int SEEK_HOLE = 4;
     private static final int SC_PAGESIZE = 30;
     private static final long FS_IOC_GETVERSION = 0x80087601L;
     private static final int CLOCK_REALTIME = 0;
@@ -109,6 +113,7 @@ final class Libc {
     private static final MethodHandle PWRITE = bind("pwrite", PLAIN);
     private static final MethodHandle PREADV = bind("preadv", PLAIN);
     private static final MethodHandle PWRITEV = bind("pwritev", PLAIN);
+    private static final MethodHandle LSEEK = bind("lseek", PLAIN);
     private static final MethodHandle FSYNC = bind("fsync", PLAIN);
     private static final MethodHandle UNLINK = bind("unlink", PLAIN);
     private static final MethodHandle GETEUID = bind("geteuid", PLAIN);
@@ -366,6 +371,25 @@ final class Libc {
     static void punch(int fd, long offset, long length, String what) throws ErrnoException {
         var _ = call(
                 FALLOCATE, "fallocate(PUNCH_HOLE)", what, fd, FALLOC_PUNCH_HOLE_KEEP_SIZE, offset, length, 0);
+    }
+
+    /** Where the next bytes with storage begin, from {@code offset} on; -1 if there are none. */
+    static long nextData(int fd, long offset, String what) throws ErrnoException {
+        return seek(fd, offset, SEEK_DATA, what);
+    }
+
+    /** Where the next hole begins, the end of the file at the latest; -1 if {@code offset} lies behind that. */
+    static long nextHole(int fd, long offset, String what) throws ErrnoException {
+        return seek(fd, offset, SEEK_HOLE, what);
+    }
+
+    private static long seek(int fd, long offset, int whence, String what) throws ErrnoException {
+        Scratch s = SCRATCH.get();
+        long at = invoke(LSEEK, s, fd, offset, whence, 0, 0, 0);
+        if (at < 0 && s.errno() != ENXIO) {
+            throw new ErrnoException("lseek", what, s.errno());
+        }
+        return at;
     }
 
     static void truncate(int fd, long length, String what) throws ErrnoException {

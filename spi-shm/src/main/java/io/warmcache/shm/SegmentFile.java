@@ -164,6 +164,10 @@ final class SegmentFile {
             throw new IOException(path + " belongs to user " + stat.uid() + ", this process runs as user " + user
                     + ": use another name, or have its owner remove it");
         }
+        if (stat.links() > 1) {
+            throw new IOException(path + " is one of " + stat.links() + " names of its file (hard links), so that it"
+                    + " may be another program's, too: remove the other names, or this one");
+        }
         if ((stat.mode() & 077) != 0) {
             throw new IOException(String.format(
                     Locale.ROOT,
@@ -372,24 +376,61 @@ final class SegmentFile {
         }
     }
 
-    /** Makes everything zeros, headers first. Takes no storage for what has none. */
-    void wipe() throws IOException {
-        FsStat fs = fileSystem();
-        if (fs.type() == FsStat.HUGETLBFS) {
-            Libc.truncate(fd, 0, path);
+    /**
+     * K2 to K5 of {@code docs/internals.md}, section 13: zeros over everything that has storage, headers first, and the
+     * storage given back after that. Takes none for what has none.
+     */
+    void wipe(@Nullable StepHook hook) throws IOException {
+        FileStat stat = stat();
+        long size = stat.size();
+        if (fileSystem().type() == FsStat.HUGETLBFS) {
+            wipeHugePages(stat);
             return;
         }
-        long size = stat().size();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment zeros = arena.allocate(CHUNK, 4096);
             writeZeros(zeros, 0, Math.min(size, 2 * Geometry.HEADER_SIZE));
-            try {
-                if (size > 0) {
-                    Libc.punch(fd, 0, Layout.roundUp(size, 4096), path);
+            step(hook, "wipe.headers");
+            for (long from = Libc.nextData(fd, 0, path); from >= 0 && from < size; ) {
+                long end = Libc.nextHole(fd, from, path);
+                end = end < 0 ? size : Math.min(end, size);
+                while (from < end) {
+                    long to = Math.min(end, from + CHUNK);
+                    writeZeros(zeros, from, to);
+                    from = to;
+                    step(hook, "wipe.zeros");
                 }
-            } catch (ErrnoException e) {
-                writeZeros(zeros, 0, size); // a file system that knows no holes
+                from = Libc.nextData(fd, from, path);
             }
+        }
+        // On a disk only what is written out has been overwritten; memory has nothing to write.
+        Libc.sync(fd, path);
+        step(hook, "wipe.synced");
+        try {
+            if (size > 0) {
+                Libc.punch(fd, 0, Layout.roundUp(size, 4096), path);
+            }
+        } catch (ErrnoException e) {
+            if (e.errno() != Libc.EOPNOTSUPP) {
+                throw e; // else a file system that knows no holes: the removal frees it
+            }
+        }
+        step(hook, "wipe.punched");
+    }
+
+    /** Huge pages take no write calls; a mapping of pages that are there cannot fault. */
+    private void wipeHugePages(FileStat stat) throws IOException {
+        if (stat.size() > 0 && stat.allocated() >= stat.size()) {
+            try (Arena arena = Arena.ofConfined()) {
+                map(stat.size(), arena).fill((byte) 0);
+            }
+        }
+        Libc.truncate(fd, 0, path);
+    }
+
+    private static void step(@Nullable StepHook hook, String name) {
+        if (hook != null) {
+            hook.at(name);
         }
     }
 

@@ -954,9 +954,14 @@ final class ShmBackend implements FrameBackend {
             return;
         }
         try {
-            Header.invalidate(memory);
-            segment.wipe();
-            arena.close();
+            try {
+                step(hook, "wipe");
+                Header.invalidate(memory);
+                step(hook, "wipe.invalid");
+                segment.wipe(hook);
+            } finally {
+                arena.close();
+            }
             segment.unlink();
         } finally {
             segment.release();

@@ -45,7 +45,7 @@ public final class ShmProvider implements FrameBackendProvider {
         }
         try {
             segment.requireOverwritable();
-            segment.wipe();
+            segment.wipe(null);
             segment.unlink();
             return true;
         } finally {

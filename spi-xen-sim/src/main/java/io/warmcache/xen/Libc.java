@@ -39,6 +39,7 @@ final class Libc {
     private static final int O_CLOEXEC = 0x80000;
     private static final int LOCK_EX_NB = 2 | 4;
     private static final int SEEK_END = 2;
+    private static final int MADV_DONTDUMP = 16;
     /** The same number on every architecture. */
     private static final long SYS_PIDFD_OPEN = 434;
 
@@ -55,6 +56,7 @@ final class Libc {
     private static final MethodHandle MMAP =
             call("mmap", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG);
     private static final MethodHandle MUNMAP = call("munmap", JAVA_INT, JAVA_LONG, JAVA_LONG);
+    private static final MethodHandle MADVISE = call("madvise", JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
     private static final MethodHandle PREAD = call("pread", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle PWRITE = call("pwrite", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     private static final MethodHandle FSYNC = call("fsync", JAVA_INT, JAVA_INT);
@@ -187,7 +189,17 @@ final class Libc {
             if (got == -1) {
                 throw failed("mmap of " + length + " bytes", state);
             }
+            keepOutOfCoreDumps(got, length, state);
             return got;
+        }
+    }
+
+    /** Memory files count as anonymous memory, which is dumped. If this fails dumps are larger, and nothing else. */
+    private static void keepOutOfCoreDumps(long address, long length, MemorySegment state) {
+        try {
+            var _ = (int) MADVISE.invokeExact(state, address, length, MADV_DONTDUMP);
+        } catch (Throwable t) {
+            throw unexpected(t);
         }
     }
 

@@ -44,21 +44,23 @@ public final class FileDisk implements ImageDisk {
         return file.getFileSystem().supportedFileAttributeViews().contains("posix");
     }
 
+    /** Images hold the stores' bytes: nobody else's business, whatever the umask. */
+    private static FileAttribute<?>[] ownersAlone(Path file, String mode) {
+        return isPosix(file)
+                ? new FileAttribute<?>[] {PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString(mode))}
+                : new FileAttribute<?>[0];
+    }
+
     @Override
     public Writer create(Path file) throws IOException {
         Path directory = file.toAbsolutePath().getParent();
         if (directory != null) {
-            Files.createDirectories(directory);
+            Files.createDirectories(directory, ownersAlone(directory, "rwx------"));
         }
         Files.deleteIfExists(file); // it may be a link, or have another mode
         Set<OpenOption> options =
                 Set.of(StandardOpenOption.WRITE, StandardOpenOption.CREATE_NEW, LinkOption.NOFOLLOW_LINKS);
-        FileAttribute<?>[] attributes = isPosix(file)
-                ? new FileAttribute<?>[] {
-                    PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"))
-                }
-                : new FileAttribute<?>[0];
-        FileChannel channel = FileChannel.open(file, options, attributes);
+        FileChannel channel = FileChannel.open(file, options, ownersAlone(file, "rw-------"));
         return new Writer() {
             @Override
             public void write(ByteBuffer bytes) throws IOException {

@@ -269,6 +269,15 @@ final class LocalBackend implements FrameBackend {
 
     @Override
     public void close() {
+        end(false);
+    }
+
+    @Override
+    public void drop() {
+        end(true);
+    }
+
+    private void end(boolean wipe) {
         synchronized (lock) {
             if (closed) {
                 return;
@@ -279,11 +288,9 @@ final class LocalBackend implements FrameBackend {
             }
             closed = true;
         }
+        if (wipe) {
+            memory.fill((byte) 0); // what is freed goes to the process's own allocator, as it is
+        }
         arena.close();
-    }
-
-    @Override
-    public void drop() {
-        close();
     }
 }
