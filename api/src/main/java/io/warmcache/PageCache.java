@@ -26,7 +26,12 @@ public interface PageCache extends AutoCloseable {
      * @throws CacheException if no back end of that name is on the class or module path, or native access is denied
      */
     static PageCache open(CacheConfig config) throws IOException {
-        return PageCacheProvider.load().open(config);
+        return open(config, (frames, of) -> {});
+    }
+
+    /** As {@link #open(CacheConfig)}, telling {@code progress} how far it has come. */
+    static PageCache open(CacheConfig config, AttachProgress progress) throws IOException {
+        return PageCacheProvider.load().open(config, progress);
     }
 
     /**

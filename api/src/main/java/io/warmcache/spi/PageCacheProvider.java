@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.spi;
 
+import io.warmcache.AttachProgress;
 import io.warmcache.CacheConfig;
 import io.warmcache.CacheException;
 import io.warmcache.PageCache;
@@ -10,7 +11,7 @@ import java.util.ServiceLoader;
 
 /** The cache's implementation, found through {@link ServiceLoader}. */
 public interface PageCacheProvider {
-    PageCache open(CacheConfig config) throws IOException;
+    PageCache open(CacheConfig config, AttachProgress progress) throws IOException;
 
     boolean drop(CacheConfig config) throws IOException;
 

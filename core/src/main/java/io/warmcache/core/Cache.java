@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.core;
 
+import io.warmcache.AttachProgress;
 import io.warmcache.BackingStore;
 import io.warmcache.CacheClosedException;
 import io.warmcache.CacheConfig;
@@ -127,14 +128,16 @@ final class Cache implements PageCache {
         return duration.isNegative() ? 0 : (duration.compareTo(most) < 0 ? duration : most).toNanos();
     }
 
-    static Cache open(CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig)
+    static Cache open(
+            CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig, AttachProgress progress)
             throws IOException {
-        return open(config, provider, backendConfig, VERSION_BITS, FileDisk.INSTANCE);
+        return open(
+                config, provider, backendConfig, VERSION_BITS, FileDisk.INSTANCE, AttachScan.SHARE, progress);
     }
 
     /**
-     * As {@link #open(CacheConfig, FrameBackendProvider, BackendConfig)}, for tests that want versions to wrap soon, or
-     * to see every operation on images.
+     * As {@link #open(CacheConfig, FrameBackendProvider, BackendConfig, AttachProgress)}, for tests that want
+     * versions to wrap soon, or to see every operation on images.
      */
     static Cache open(
             CacheConfig config,
@@ -143,13 +146,26 @@ final class Cache implements PageCache {
             int versionBits,
             ImageDisk disk)
             throws IOException {
+        return open(config, provider, backendConfig, versionBits, disk, AttachScan.SHARE, (frames, of) -> {});
+    }
+
+    /** As above, for tests that want several threads to attach a few frames. */
+    static Cache open(
+            CacheConfig config,
+            FrameBackendProvider provider,
+            BackendConfig backendConfig,
+            int versionBits,
+            ImageDisk disk,
+            int share,
+            AttachProgress progress)
+            throws IOException {
         long openedAt = System.nanoTime();
         Events.Attach event = new Events.Attach();
         event.begin();
         FrameBackend backend = provider.attach(backendConfig);
         try {
             Cache cache = new Cache(config, backend, versionBits, disk);
-            cache.recovery.attach(openedAt);
+            cache.recovery.attach(openedAt, share, progress);
             if (!"off".equals(config.options().get(OPTION_MAINTENANCE))) {
                 cache.maintenance.start();
                 cache.images.start();

@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.core;
 
+import io.warmcache.AttachProgress;
 import io.warmcache.CacheConfig;
 import io.warmcache.CacheException;
 import io.warmcache.PageCache;
@@ -20,8 +21,9 @@ public final class CacheProvider implements PageCacheProvider {
     public CacheProvider() {}
 
     @Override
-    public PageCache open(CacheConfig config) throws IOException {
-        return Cache.open(config, backend(config), backendConfig(config)).managed();
+    public PageCache open(CacheConfig config, AttachProgress progress) throws IOException {
+        return Cache.open(config, backend(config), backendConfig(config), progress)
+                .managed();
     }
 
     @Override

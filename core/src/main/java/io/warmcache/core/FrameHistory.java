@@ -66,6 +66,11 @@ final class FrameHistory {
         words[frame] = (long) source << SOURCE_SHIFT | now() << TIME_BITS;
     }
 
+    /** The frame was found in memory when the cache was opened. */
+    void found(int frame) {
+        words[frame] = (long) FOUND << SOURCE_SHIFT | 1L << TIME_BITS;
+    }
+
     void validated(int frame, Check check) {
         words[frame] = (words[frame] & (7L << SOURCE_SHIFT | TIME_MASK))
                 | (long) check.number << CHECK_SHIFT

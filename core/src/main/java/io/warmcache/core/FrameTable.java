@@ -77,6 +77,9 @@ final class FrameTable {
     /** Frames taken since all use counts were last copied; guarded by {@link #lock}. */
     private int takenSinceSave;
 
+    /** Frames were found that the policy has not been told of yet (A5); guarded by {@link #lock}. */
+    private boolean policyIsBehind;
+
     private final Counters counters;
     private final WrapEpoch epoch;
     private final LatchWaiters waiters;
@@ -157,20 +160,75 @@ final class FrameTable {
         }
     }
 
-    /** A5: takes over what the ledger says of the use of the frames found, and of the pages evicted last. */
-    void restorePolicy(int[] survivors, int[] hints) {
+    /** A2: a frame found in memory, whose word names it. Until the policy is asked for, nobody else looks here. */
+    void found(int frame, CachedFile file, long[] leaf, long page, int hint) {
+        assign(frame, file, leaf, page);
+        survivor[frame] = FOUND | UNVALIDATED;
+        savedHints[frame] = hint;
+        history.found(frame);
+    }
+
+    /** A3: takes {@link #found} back. */
+    void notFound(int frame) {
+        survivor[frame] = 0;
+        leafOf[frame] = null;
+        fileOf[frame] = null;
+    }
+
+    /** The end of A4: {@code count} frames were {@linkplain #found}, all others that exist are free. */
+    void scanned(int count) {
+        counters.unvalidated.addAndGet(count);
         lock.lock();
         try {
-            for (int i = 0; i < survivors.length; i++) {
-                savedHints[survivors[i]] = hints[i];
+            policyIsBehind = true;
+            for (int frame = capacity - 1; frame >= 0; frame--) {
+                if (leafOf[frame] == null) {
+                    free[freeCount++] = frame;
+                }
             }
-            policy.restore(survivors, hints);
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /**
+     * A5: takes over what the ledger says of the use of the frames found, and of the pages evicted last. Costs more
+     * than all else of an attach, so it is done at the first call that asks the policy for something, or in the
+     * background.
+     */
+    void restorePolicy() {
+        lockPolicy();
+        lock.unlock();
+    }
+
+    /** Takes {@link #lock} for a call to the policy. */
+    private void lockPolicy() {
+        lock.lock();
+        if (!policyIsBehind) {
+            return;
+        }
+        boolean done = false;
+        try {
+            int[] survivors = new int[capacity - freeCount];
+            int[] hints = new int[survivors.length];
+            int count = 0;
+            for (int frame = 0; frame < capacity; frame++) {
+                if (leafOf[frame] != null) {
+                    hints[count] = savedHints[frame];
+                    survivors[count++] = frame;
+                }
+            }
+            policy.restore(Arrays.copyOf(survivors, count), Arrays.copyOf(hints, count));
+            policyIsBehind = false;
             int words = Math.min(policy.words(), policyWords);
             for (int i = 0; i < words; i++) {
                 policy.restoreWord(i, backend.policyWord(i));
             }
+            done = true;
         } finally {
-            lock.unlock();
+            if (!done) { // no memory: whoever asks next tries again; or no words, and the policy does without
+                lock.unlock();
+            }
         }
     }
 
@@ -197,7 +255,7 @@ final class FrameTable {
         }
         for (int from = 0; from < frames; from += HINTS_BATCH) {
             int to = Math.min(from + HINTS_BATCH, frames);
-            lock.lock();
+            lockPolicy();
             try {
                 for (int frame = from; frame < to; frame++) {
                     if (leafOf[frame] != null) {
@@ -218,23 +276,9 @@ final class FrameTable {
         }
     }
 
-    /** Puts all frames that no survivor holds on the free list. */
-    void fillFreeList() {
-        lock.lock();
-        try {
-            for (int frame = capacity - 1; frame >= 0; frame--) {
-                if (leafOf[frame] == null) {
-                    free[freeCount++] = frame;
-                }
-            }
-        } finally {
-            lock.unlock();
-        }
-    }
-
     /** A frame whose record is FREE and which no word names, for the page of this key; -1 if none can be had now. */
     int tryTake(long keyHash) {
-        lock.lock();
+        lockPolicy();
         try {
             int frame = take();
             if (frame >= 0) {
@@ -249,7 +293,7 @@ final class FrameTable {
 
     /** The page that was loaded into {@code frame} need not stay; if it has left already, another page pays. */
     void evictFirst(int frame) {
-        lock.lock();
+        lockPolicy();
         try {
             policy.evictFirst(frame);
         } finally {
@@ -259,7 +303,7 @@ final class FrameTable {
 
     /** As {@link #tryTake}, but evicts nothing. */
     int tryTakeFree(long keyHash) {
-        lock.lock();
+        lockPolicy();
         try {
             if (freeCount == 0) {
                 return -1;
@@ -275,7 +319,7 @@ final class FrameTable {
 
     /** How hot the pages in some frames are, in classes from 0 to 3, the coldest; see {@link Replacement#heat}. */
     void heatClasses(int[] of, int count, int[] classes) {
-        lock.lock();
+        lockPolicy();
         try {
             for (int i = 0; i < count; i++) {
                 classes[i] = Math.clamp(4 - (policy.heat(of[i]) >>> 32), 0, 3);
@@ -287,7 +331,7 @@ final class FrameTable {
 
     /** Gives back a frame whose record is FREE and which no word names any more. */
     void giveBack(int frame) {
-        lock.lock();
+        lockPolicy();
         try {
             policy.removed(frame);
             unassign(frame);
@@ -468,7 +512,7 @@ final class FrameTable {
 
     /** Z6 and G5: the back end has this many frames now. */
     void capacity(int frames) {
-        lock.lock();
+        lockPolicy();
         try {
             int from = Math.max(limit, capacity);
             capacity = frames;
@@ -506,7 +550,7 @@ final class FrameTable {
         long[] keys = new long[to];
         int count = 0;
         for (int from = 0; from < to; from += batch) {
-            lock.lock();
+            lockPolicy();
             try {
                 for (int frame = from; frame < Math.min(to, from + batch); frame++) {
                     if (leafOf[frame] != null) {
@@ -535,7 +579,7 @@ final class FrameTable {
             if (frame % CLEAR_BATCH == 0 && stop.getAsBoolean()) {
                 return left + 1;
             }
-            lock.lock();
+            lockPolicy();
             try {
                 if (!retired.get(frame) && !clear(frame, ranking, atOpen)) {
                     left++;

@@ -50,7 +50,7 @@ final class Maintenance {
     }
 
     private void run() {
-        for (int tick = 1; !awaitTick(); tick++) {
+        for (int tick = 0; tick == 0 || !awaitTick(); tick++) {
             try {
                 tick(tick);
                 failure = null;
@@ -62,6 +62,10 @@ final class Maintenance {
     }
 
     private void tick(int tick) throws IOException {
+        if (tick == 0) {
+            cache.frames.restorePolicy();
+            return;
+        }
         if (tick % TICKS_PER_HINTS == 0 || cache.frames.hintsAreOld()) {
             cache.frames.saveHints();
         }

@@ -8,6 +8,7 @@ import static io.warmcache.core.TranslationWord.LOADING;
 import static io.warmcache.core.TranslationWord.RESIDENT;
 import static io.warmcache.core.TranslationWord.UNVERIFIED;
 
+import io.warmcache.AttachProgress;
 import io.warmcache.BackingStore;
 import io.warmcache.DoubtPolicy;
 import io.warmcache.DropReason;
@@ -20,7 +21,6 @@ import io.warmcache.spi.BlockChecksum;
 import io.warmcache.spi.FileVerdict;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
-import io.warmcache.spi.SurvivorVisitor;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -28,11 +28,9 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
-import java.util.Set;
 import java.util.TreeMap;
 import org.roaringbitmap.RoaringBitmap;
 
@@ -91,109 +89,11 @@ final class Recovery {
                 cache.images.recovered());
     }
 
-    // ---- attach
-    // ------------------------------------------------------------------------------------------------------
-
-    /** A page of a file, as a key. */
-    private record Key(long fileId, long page) {}
-
-    /** A2 to A5. */
-    void attach(long openedAtNanos) throws IOException {
-        Scan scan = new Scan();
-        cache.backend.survivors(0, frames.capacity(), scan);
-        scan.finish();
-        frames.fillFreeList();
+    /** A2 to A4; the policy takes its share of it (A5) later. */
+    void attach(long openedAtNanos, int share, AttachProgress progress) throws IOException {
+        found = new AttachScan(cache, share, progress).run(Runtime.getRuntime().availableProcessors());
         cache.resizing.atOpen();
         timeToReady = Duration.ofNanos(System.nanoTime() - openedAtNanos);
-    }
-
-    private final class Scan implements SurvivorVisitor {
-        private final RoaringBitmap release = new RoaringBitmap();
-        private final Set<Key> notReusable = new HashSet<>();
-        private final int[] hints = new int[frames.frames];
-        private final RoaringBitmap kept = new RoaringBitmap();
-
-        @Override
-        public void survivor(int frame, long fileId, long page, FrameState state, int hint) {
-            found++;
-            if (!cache.backend.knowsFile(fileId)) {
-                drop(frame, DropReason.UNKNOWN_FILE, fileId, page);
-                return;
-            }
-            if (page < 0 || page >= RadixIndex.MAX_PAGES) {
-                drop(frame, DropReason.RECORD_DAMAGED, fileId, page);
-                return;
-            }
-            CachedFile file = cache.fileOf(fileId);
-            long[] leaf = file.index.leafOrCreate(page);
-            int slot = RadixIndex.slot(page);
-            long word = TranslationWord.get(leaf, slot);
-            if (TranslationWord.state(word) != EMPTY) {
-                drop(frame, DropReason.DUPLICATE, fileId, page);
-                if (Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
-                    return;
-                }
-                notReusable.add(new Key(fileId, page));
-                return;
-            }
-            TranslationWord.set(leaf, slot, TranslationWord.of(word, UNVERIFIED, frame));
-            frames.assign(frame, file, leaf, page);
-            frames.survivorFlags(frame, FrameTable.FOUND | FrameTable.UNVALIDATED);
-            frames.history.arrived(frame, FrameHistory.FOUND);
-            hints[frame] = hint;
-            kept.add(frame);
-        }
-
-        @Override
-        public void dropped(int frame, DropReason reason, long fileId, long page) {
-            found++;
-            drop(frame, reason, fileId, page);
-            if (fileId != 0 && page >= 0) {
-                notReusable.add(new Key(fileId, page));
-            }
-        }
-
-        private void drop(int frame, DropReason reason, long fileId, long page) {
-            counters.drop(reason);
-            Events.Drop event = new Events.Drop();
-            if (event.shouldCommit()) {
-                // By number: the file's name is known once it is mapped.
-                event.cache = cache.config.name();
-                event.file = "file " + fileId;
-                event.page = page;
-                event.bytes = frames.pageSize;
-                event.reason = reason.name();
-                event.commit();
-            }
-            release.add(frame);
-        }
-
-        /** A3 to A5. */
-        void finish() {
-            for (Key key : notReusable) {
-                CachedFile file = cache.files.get(key.fileId());
-                long[] leaf = file == null || key.page() >= RadixIndex.MAX_PAGES ? null : file.index.leaf(key.page());
-                if (file == null || leaf == null) {
-                    continue;
-                }
-                int slot = RadixIndex.slot(key.page());
-                long word = TranslationWord.get(leaf, slot);
-                if (TranslationWord.state(word) == UNVERIFIED) {
-                    int frame = TranslationWord.frame(word);
-                    drop(frame, DropReason.DUPLICATE, key.fileId(), key.page());
-                    kept.remove(frame);
-                    frames.unassign(frame);
-                    TranslationWord.set(leaf, slot, TranslationWord.of(word, EMPTY, 0));
-                }
-            }
-            release.forEach((int frame) -> cache.backend.release(frame));
-            int[] survivors = kept.toArray();
-            int[] survivorHints = new int[survivors.length];
-            for (int i = 0; i < survivors.length; i++) {
-                survivorHints[i] = hints[survivors[i]];
-            }
-            frames.restorePolicy(survivors, survivorHints);
-        }
     }
 
     // ---- gates of a file

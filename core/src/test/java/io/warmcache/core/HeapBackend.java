@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.core;
 
+import io.warmcache.AttachProgress;
 import io.warmcache.BackingStore;
 import io.warmcache.CacheConfig;
 import io.warmcache.DropReason;
@@ -99,6 +100,17 @@ final class HeapBackend implements FrameBackend {
         }
 
         Cache attach(CacheConfig config, int versionBits, ImageDisk disk) throws IOException {
+            return attach(config, versionBits, disk, AttachScan.SHARE, (frames, of) -> {});
+        }
+
+        /** As if {@code share} frames were enough for a thread of the attach. */
+        Cache attach(CacheConfig config, int share, AttachProgress progress) throws IOException {
+            return attach(config, Cache.VERSION_BITS, FileDisk.INSTANCE, share, progress);
+        }
+
+        private Cache attach(
+                CacheConfig config, int versionBits, ImageDisk disk, int share, AttachProgress progress)
+                throws IOException {
             FrameBackendProvider provider = new FrameBackendProvider() {
                 @Override
                 public String name() {
@@ -117,7 +129,8 @@ final class HeapBackend implements FrameBackend {
                 }
             };
             BlockChecksum checksum = Checksums.byName(config.checksum()).orElseThrow();
-            return Cache.open(config, provider, new BackendConfig(config, checksum, Checksums.ALL), versionBits, disk);
+            BackendConfig backendConfig = new BackendConfig(config, checksum, Checksums.ALL);
+            return Cache.open(config, provider, backendConfig, versionBits, disk, share, progress);
         }
 
         Cache attach(CacheConfig config) throws IOException {

@@ -430,6 +430,11 @@ public final class Replacement {
                 | (stamp[frame] & HINT_TIME_MASK);
     }
 
+    /** The use count in a hint, 0 to 3. */
+    public static int usesOf(int hint) {
+        return (hint >>> HINT_USES_SHIFT) & 3;
+    }
+
     /**
      * Takes over frames that survived in memory, with the hints kept of them, before anything else is done. Any value
      * will do for a hint: one that makes no sense costs its page a better place.
@@ -438,16 +443,18 @@ public final class Replacement {
      * @param hints the hint of each, in the same order
      */
     public void restore(int[] survivors, int[] hints) {
-        restoring = true;
         int count = survivors.length;
         int[] order = byTime(hints);
+        restoring = true;
         int newest = count == 0 ? 0 : hints[order[count - 1]] & HINT_TIME_MASK;
         for (int i : order) {
             int frame = survivors[i];
             int hint = hints[i];
             int list = hint >>> HINT_QUEUE_SHIFT;
             stamp[frame] = newest - ((newest - hint) & HINT_TIME_MASK);
-            uses.set(frame, (hint >>> HINT_USES_SHIFT) & 3);
+            if (uses.get(frame) < usesOf(hint)) { // else it was used since
+                uses.set(frame, usesOf(hint));
+            }
             if (list == NONE) {
                 link(OLD, frame, NIL);
             } else {

@@ -1,0 +1,270 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import io.warmcache.AttachProgress;
+import io.warmcache.DropReason;
+import io.warmcache.core.evict.Replacement;
+import io.warmcache.spi.FrameState;
+import io.warmcache.spi.SurvivorVisitor;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
+import org.roaringbitmap.RoaringBitmap;
+
+/**
+ * A2 to A4 of {@code docs/internals.md}, section 8: makes the records that a back end found into words of the index, on
+ * as many threads as there are processors.
+ */
+final class AttachScan {
+    /** Frames that a thread takes at a time; fewer than two such shares are not worth a thread. */
+    static final int SHARE = 1 << 16;
+
+    private final Cache cache;
+    private final FrameTable frames;
+    private final int share;
+    private final AttachProgress progress;
+    private final int capacity;
+
+    private final AtomicInteger next = new AtomicInteger();
+    private final AtomicInteger done = new AtomicInteger();
+
+    /** A page of a file, as a key. */
+    private record Key(long fileId, long page) {}
+
+    AttachScan(Cache cache, int share, AttachProgress progress) {
+        this.cache = cache;
+        this.share = share;
+        this.progress = progress;
+        frames = cache.frames;
+        capacity = frames.capacity();
+    }
+
+    /** Returns how many records were not free. */
+    int run(int threads) {
+        int shares = (capacity + share - 1) / share;
+        List<Worker> workers = new ArrayList<>();
+        try {
+            for (int i = 1; i < Math.min(threads, shares); i++) {
+                Worker worker = new Worker();
+                try {
+                    worker.start();
+                } catch (OutOfMemoryError e) {
+                    break; // no thread to be had: fewer will do
+                }
+                workers.add(worker);
+            }
+            Found own = new Found();
+            while (scanShare(own)) {
+                progress.scanned(done.get(), capacity);
+            }
+            return finish(own, workers);
+        } catch (Throwable t) {
+            next.set(capacity); // so that the others end; what they found ends with the back end
+            throw t;
+        } finally {
+            join(workers);
+        }
+    }
+
+    private int finish(Found all, List<Worker> workers) {
+        join(workers);
+        for (Worker worker : workers) {
+            if (worker.failure != null) {
+                throw new IllegalStateException("reading what is in memory failed: " + worker.failure, worker.failure);
+            }
+            all.add(worker.found);
+        }
+        all.dropNotReusable();
+        all.release.forEach((int frame) -> cache.backend.release(frame));
+        frames.scanned(all.kept);
+        progress.scanned(capacity, capacity);
+        return all.count;
+    }
+
+    private static void join(List<Worker> workers) {
+        boolean interrupted = false;
+        for (Worker worker : workers) {
+            while (true) {
+                try {
+                    worker.join();
+                    break;
+                } catch (InterruptedException e) {
+                    interrupted = true;
+                }
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Scans the next share; returns false if there is none. */
+    private boolean scanShare(Found into) {
+        int from = next.getAndUpdate(n -> Math.min(n + share, capacity));
+        if (from >= capacity) {
+            return false;
+        }
+        int to = Math.min(from + share, capacity);
+        cache.backend.survivors(from, to, into);
+        done.addAndGet(to - from);
+        return true;
+    }
+
+    private final class Worker extends Thread {
+        final Found found = new Found();
+        @Nullable Throwable failure;
+
+        Worker() {
+            super("warmcache-attach-" + cache.config.name());
+            setDaemon(true);
+        }
+
+        @Override
+        public void run() {
+            try {
+                boolean more;
+                do {
+                    more = scanShare(found);
+                } while (more);
+            } catch (Throwable t) {
+                failure = t;
+            }
+        }
+    }
+
+    /** What one thread has found. */
+    private final class Found implements SurvivorVisitor {
+        final RoaringBitmap release = new RoaringBitmap();
+        final Set<Key> notReusable = new HashSet<>();
+        int count;
+        int kept;
+        private final Files files = new Files();
+
+        @Override
+        public void survivor(int frame, long fileId, long page, FrameState state, int hint) {
+            count++;
+            if (fileId <= 0 || page < 0 || page >= RadixIndex.MAX_PAGES) {
+                drop(frame, DropReason.RECORD_DAMAGED, fileId, page);
+                return;
+            }
+            CachedFile file = files.get(fileId);
+            if (file == null) {
+                drop(frame, DropReason.UNKNOWN_FILE, fileId, page);
+                return;
+            }
+            long[] leaf = file.index.leafOrCreate(page);
+            int slot = RadixIndex.slot(page);
+            // EMPTY words of a tree that was just made are 0; another thread may meet the same key.
+            long found = TranslationWord.withUses(
+                    TranslationWord.of(TranslationWord.EMPTY, TranslationWord.UNVERIFIED, frame),
+                    Replacement.usesOf(hint));
+            if (!TranslationWord.cas(leaf, slot, TranslationWord.EMPTY, found)) {
+                drop(frame, DropReason.DUPLICATE, fileId, page);
+                if (!Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
+                    notReusable.add(new Key(fileId, page));
+                }
+                return;
+            }
+            frames.found(frame, file, leaf, page, hint);
+            kept++;
+        }
+
+        @Override
+        public void dropped(int frame, DropReason reason, long fileId, long page) {
+            count++;
+            drop(frame, reason, fileId, page);
+            if (fileId != 0 && page >= 0) {
+                notReusable.add(new Key(fileId, page));
+            }
+        }
+
+        private void drop(int frame, DropReason reason, long fileId, long page) {
+            cache.counters.drop(reason);
+            Events.Drop event = new Events.Drop();
+            if (event.shouldCommit()) {
+                // By number: the file's name is known once it is mapped.
+                event.cache = cache.config.name();
+                event.file = "file " + fileId;
+                event.page = page;
+                event.bytes = frames.pageSize;
+                event.reason = reason.name();
+                event.commit();
+            }
+            release.add(frame);
+        }
+
+        void add(Found other) {
+            release.or(other.release);
+            notReusable.addAll(other.notReusable);
+            count += other.count;
+            kept += other.kept;
+        }
+
+        /** A3, when all have ended: which of two frames won a word is chance, and neither is to be trusted. */
+        void dropNotReusable() {
+            for (Key key : notReusable) {
+                CachedFile file = cache.files.get(key.fileId());
+                long[] leaf = file == null || key.page() >= RadixIndex.MAX_PAGES ? null : file.index.leaf(key.page());
+                if (file == null || leaf == null) {
+                    continue;
+                }
+                int slot = RadixIndex.slot(key.page());
+                long word = TranslationWord.get(leaf, slot);
+                if (TranslationWord.state(word) == TranslationWord.UNVERIFIED) {
+                    int frame = TranslationWord.frame(word);
+                    drop(frame, DropReason.DUPLICATE, key.fileId(), key.page());
+                    frames.notFound(frame);
+                    kept--;
+                    TranslationWord.set(leaf, slot, TranslationWord.EMPTY);
+                }
+            }
+        }
+    }
+
+    /** The files a thread has met, by number: a table of its own, since each frame asks for one. */
+    private final class Files {
+        private long[] ids = new long[64];
+        private @Nullable CachedFile[] files = new @Nullable CachedFile[64];
+        private int size;
+
+        /** The file of a positive number, or null if the back end does not know it. */
+        @Nullable CachedFile get(long fileId) {
+            int i = indexOf(fileId);
+            if (ids[i] != fileId) {
+                if (size >= ids.length / 2) {
+                    grow();
+                    i = indexOf(fileId);
+                }
+                size++;
+                ids[i] = fileId;
+                files[i] = cache.backend.knowsFile(fileId) ? cache.fileOf(fileId) : null;
+            }
+            return files[i];
+        }
+
+        private int indexOf(long fileId) {
+            int i = (int) ((fileId * 0x9E3779B97F4A7C15L) >>> 32) & (ids.length - 1);
+            while (ids[i] != 0 && ids[i] != fileId) {
+                i = (i + 1) & (ids.length - 1);
+            }
+            return i;
+        }
+
+        private void grow() {
+            long[] oldIds = ids;
+            @Nullable CachedFile[] oldFiles = files;
+            ids = new long[2 * oldIds.length];
+            files = new @Nullable CachedFile[ids.length];
+            for (int i = 0; i < oldIds.length; i++) {
+                if (oldIds[i] != 0) {
+                    int to = indexOf(oldIds[i]);
+                    ids[to] = oldIds[i];
+                    files[to] = oldFiles[i];
+                }
+            }
+        }
+    }
+}
