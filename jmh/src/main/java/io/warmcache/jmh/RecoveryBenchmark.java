@@ -113,21 +113,8 @@ public class RecoveryBenchmark {
         if (warm == null || path == null) {
             throw new IllegalStateException("not set up");
         }
-        CacheConfig other = new CacheConfig(
-                warm.name() + "-cold",
-                warm.capacity(),
-                warm.maxCapacity(),
-                PAGE_SIZE,
-                warm.backend(),
-                warm.checksum(),
-                warm.validation(),
-                warm.ownerWait(),
-                0,
-                warm.latchTimeout(),
-                warm.maxFiles(),
-                false,
-                warm.options(),
-                warm.warmUp());
+        CacheConfig other =
+                CacheConfig.of(warm.name() + "-cold", warm.capacity()).withMaxUnfinishedAttaches(0);
         byte[] bytes = new byte[64 * PAGE_SIZE];
         long sum = 0;
         PageCache cache = PageCache.open(other);
