@@ -12,4 +12,7 @@ module io.warmcache.torture {
     opens io.warmcache.torture to
             info.picocli,
             tools.jackson.databind;
+    opens io.warmcache.torture.soak to
+            info.picocli,
+            tools.jackson.databind;
 }
