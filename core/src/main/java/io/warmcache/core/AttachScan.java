@@ -22,6 +22,12 @@ final class AttachScan {
     /** Frames that a thread takes at a time; fewer than two such shares are not worth a thread. */
     static final int SHARE = 1 << 16;
 
+    /** Frames whose words are made together. */
+    private static final int BATCH = 256;
+
+    /** Beside a hint: the record is WRITTEN. */
+    private static final long WRITTEN = 1L << 32;
+
     private final Cache cache;
     private final FrameTable frames;
     private final int share;
@@ -109,6 +115,7 @@ final class AttachScan {
         }
         int to = Math.min(from + share, capacity);
         cache.backend.survivors(from, to, into);
+        into.flush();
         done.addAndGet(to - from);
         return true;
     }
@@ -143,32 +150,75 @@ final class AttachScan {
         int kept;
         private final Files files = new Files();
 
+        private int batched;
+        private final int[] batchFrames = new int[BATCH];
+        private final long[] batchFileIds = new long[BATCH];
+        private final long[] batchPages = new long[BATCH];
+        private final long[] batchHints = new long[BATCH];
+        private final @Nullable CachedFile[] batchFiles = new @Nullable CachedFile[BATCH];
+        private final long[] @Nullable [] batchLeaves = new long[BATCH] @Nullable [];
+        private final long[] batchWords = new long[BATCH];
+
         @Override
         public void survivor(int frame, long fileId, long page, FrameState state, int hint) {
-            count++;
             if (fileId <= 0 || page < 0 || page >= RadixIndex.MAX_PAGES) {
-                drop(frame, DropReason.RECORD_DAMAGED, fileId, page);
+                dropped(frame, DropReason.RECORD_DAMAGED, 0, -1);
                 return;
             }
-            CachedFile file = files.get(fileId);
-            if (file == null) {
-                drop(frame, DropReason.UNKNOWN_FILE, fileId, page);
+            batchFrames[batched] = frame;
+            batchFileIds[batched] = fileId;
+            batchPages[batched] = page;
+            batchHints[batched] = Integer.toUnsignedLong(hint) | (state == FrameState.WRITTEN ? WRITTEN : 0);
+            if (++batched == BATCH) {
+                flush();
+            }
+        }
+
+        /**
+         * Makes words of what was collected. A claim is a full fence, so what a frame needs is looked up for the whole
+         * batch before: then the processor waits for many cache lines at a time.
+         */
+        void flush() {
+            for (int i = 0; i < batched; i++) {
+                batchFiles[i] = files.get(batchFileIds[i]);
+            }
+            for (int i = 0; i < batched; i++) {
+                CachedFile file = batchFiles[i];
+                batchLeaves[i] = file == null ? null : file.index.leafOrCreate(batchPages[i]);
+            }
+            for (int i = 0; i < batched; i++) {
+                long[] leaf = batchLeaves[i];
+                batchWords[i] = leaf == null ? 0 : TranslationWord.acquire(leaf, RadixIndex.slot(batchPages[i]));
+            }
+            for (int i = 0; i < batched; i++) {
+                claim(i, batchFrames[i], batchFiles[i], batchLeaves[i], batchHints[i]);
+            }
+            count += batched;
+            batched = 0;
+        }
+
+        private void claim(int i, int frame, @Nullable CachedFile file, long @Nullable [] leaf, long hint) {
+            long page = batchPages[i];
+            if (file == null || leaf == null) {
+                drop(frame, DropReason.UNKNOWN_FILE, batchFileIds[i], page);
                 return;
             }
-            long[] leaf = file.index.leafOrCreate(page);
-            int slot = RadixIndex.slot(page);
             // EMPTY words of a tree that was just made are 0; another thread may meet the same key.
             long found = TranslationWord.withUses(
                     TranslationWord.of(TranslationWord.EMPTY, TranslationWord.UNVERIFIED, frame),
-                    Replacement.usesOf(hint));
-            if (!TranslationWord.cas(leaf, slot, TranslationWord.EMPTY, found)) {
-                drop(frame, DropReason.DUPLICATE, fileId, page);
+                    Replacement.usesOf((int) hint));
+            if (batchWords[i] != TranslationWord.EMPTY
+                    || !TranslationWord.cas(leaf, RadixIndex.slot(page), TranslationWord.EMPTY, found)) {
+                drop(frame, DropReason.DUPLICATE, file.fileId, page);
                 if (!Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
-                    notReusable.add(new Key(fileId, page));
+                    notReusable.add(new Key(file.fileId, page));
                 }
                 return;
             }
-            frames.found(frame, file, leaf, page, hint);
+            if ((hint & WRITTEN) != 0) {
+                file.mayHoldWritten = true;
+            }
+            frames.found(frame, file, leaf, page, (int) hint);
             kept++;
         }
 

@@ -69,6 +69,9 @@ final class CachedFile {
     /** Null while the file is not mapped; still there while a last mapping is being closed. */
     volatile @Nullable BackendFile backing;
 
+    /** A frame of the file may be WRITTEN, so that the next mapping has to settle it. */
+    volatile boolean mayHoldWritten;
+
     /** Whether new accesses are admitted; looked at after owning a word. */
     volatile boolean open;
 

@@ -218,7 +218,7 @@ final class FrameTable {
                     survivors[count++] = frame;
                 }
             }
-            policy.restore(Arrays.copyOf(survivors, count), Arrays.copyOf(hints, count));
+            policy.restore(Arrays.copyOf(survivors, count), Arrays.copyOf(hints, count), false);
             policyIsBehind = false;
             int words = Math.min(policy.words(), policyWords);
             for (int i = 0; i < words; i++) {

@@ -116,7 +116,10 @@ final class Recovery {
             file.degraded = e;
             said += "; fsync failed: " + e.getMessage();
         }
-        settleWritten(file, forced || Mutation.WRITTEN_KEPT_AFTER_FAILED_FSYNC.isOn());
+        if (file.mayHoldWritten) {
+            settleWritten(file, forced || Mutation.WRITTEN_KEPT_AFTER_FAILED_FSYNC.isOn());
+        }
+        file.mayHoldWritten = true; // from now on
         long size = store.size();
         boolean unchanged = switch (verdict.kind()) {
             case NEW, SAME -> true;

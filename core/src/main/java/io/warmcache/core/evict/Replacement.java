@@ -443,6 +443,14 @@ public final class Replacement {
      * @param hints the hint of each, in the same order
      */
     public void restore(int[] survivors, int[] hints) {
+        restore(survivors, hints, true);
+    }
+
+    /**
+     * As {@link #restore(int[], int[])}, for who has set the use counts already, and perhaps counted on, if not
+     * {@code setUses}.
+     */
+    public void restore(int[] survivors, int[] hints, boolean setUses) {
         int count = survivors.length;
         int[] order = byTime(hints);
         restoring = true;
@@ -452,7 +460,7 @@ public final class Replacement {
             int hint = hints[i];
             int list = hint >>> HINT_QUEUE_SHIFT;
             stamp[frame] = newest - ((newest - hint) & HINT_TIME_MASK);
-            if (uses.get(frame) < usesOf(hint)) { // else it was used since
+            if (setUses) {
                 uses.set(frame, usesOf(hint));
             }
             if (list == NONE) {
