@@ -7,10 +7,11 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.roaringbitmap.RoaringBitmap;
 
 /**
- * Checks the whole structure of a cache that nobody uses at the moment: index, frames, dirty sets and ledger against
- * each other.
+ * Checks the whole structure of a cache that nobody uses at the moment: index, frame table, free list, policy, dirty
+ * sets, pins, counts and ledger against each other. What the store has is compared by the tests, which know it.
  */
 final class Assertions {
     private Assertions() {}
@@ -19,13 +20,29 @@ final class Assertions {
     static Set<String> problems(Cache cache) {
         Set<String> problems = new TreeSet<>();
         Map<Integer, String> holders = new HashMap<>();
+        Map<Integer, FrameTable.Owner> owners = new HashMap<>();
         for (CachedFile file : cache.files()) {
+            RoaringBitmap dirtyPages = file.sets.dirtyPages();
             file.index.forEachLeaf(0, (first, leaf) -> {
                 for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
-                    check(cache, file, first + slot, TranslationWord.get(leaf, slot), holders, problems);
+                    long word = TranslationWord.get(leaf, slot);
+                    long page = first + slot;
+                    check(cache, file, page, word, holders, problems);
+                    long state = TranslationWord.state(word);
+                    if (state == TranslationWord.RESIDENT || state == TranslationWord.UNVERIFIED) {
+                        int frame = TranslationWord.frame(word);
+                        owners.put(frame, new FrameTable.Owner(file, leaf, page));
+                        if (cache.frames.dirtyBlocks[frame] != 0) {
+                            dirtyPages.remove((int) page);
+                        }
+                    }
                 }
             });
+            if (!dirtyPages.isEmpty()) {
+                problems.add("pages " + dirtyPages + " of " + file.name + " are in the dirty set, but not dirty");
+            }
         }
+        cache.frames.check(owners, problems::add);
         int free = cache.frames.freeCount();
         if (free + holders.size() != cache.frames.capacity()) {
             problems.add(cache.frames.capacity() + " frames, but " + free + " free and " + holders.size() + " held");
@@ -69,6 +86,12 @@ final class Assertions {
         String other = holders.put(frame, what);
         if (other != null) {
             problems.add(what + " has the frame of " + other);
+        }
+        if (TranslationWord.pins(word) != 0) {
+            problems.add(what + " is pinned with nobody at work");
+        }
+        if (state == TranslationWord.UNVERIFIED && cache.frames.dirtyBlocks[frame] != 0) {
+            problems.add(what + " is dirty and was never validated");
         }
         if (TranslationWord.isFlushing(word)) {
             problems.add(what + " is being flushed with nobody at work");

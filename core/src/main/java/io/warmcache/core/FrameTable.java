@@ -5,11 +5,15 @@ import io.warmcache.DropReason;
 import io.warmcache.core.evict.Replacement;
 import io.warmcache.spi.FrameBackend;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -284,6 +288,7 @@ final class FrameTable {
             if (frame >= 0) {
                 takenSinceSave++;
                 policy.loaded(frame, keyHash);
+                unpublished();
             }
             return frame;
         } finally {
@@ -301,6 +306,14 @@ final class FrameTable {
         }
     }
 
+    /**
+     * F3: whoever sees a byte of a frame's next page sees that the word of its last one does not name it any more,
+     * whatever the back end and its store do first.
+     */
+    private static void unpublished() {
+        VarHandle.fullFence();
+    }
+
     /** As {@link #tryTake}, but evicts nothing. */
     int tryTakeFree(long keyHash) {
         lockPolicy();
@@ -311,6 +324,7 @@ final class FrameTable {
             int frame = free[--freeCount];
             takenSinceSave++;
             policy.loaded(frame, keyHash);
+            unpublished();
             return frame;
         } finally {
             lock.unlock();
@@ -599,6 +613,7 @@ final class FrameTable {
         int free;
         try {
             free = ranking.doomed.get(frame) ? -1 : freeBelow(ranking, atOpen);
+            unpublished();
         } catch (Throwable t) {
             TranslationWord.set(owned.leaf, owned.slot, owned.word);
             waiters.wake(owned.page);
@@ -704,6 +719,61 @@ final class FrameTable {
 
     private boolean isDirty(int frame) {
         return dirtyBlocks[frame] != 0 && !Mutation.DIRTY_EVICTED.isOn();
+    }
+
+    /**
+     * For tests: what is wrong with the frames, the free list and the policy, with nobody at work. {@code held} says
+     * which page's word, as a file, a leaf and a number, names a frame.
+     */
+    void check(Map<Integer, Owner> held, Consumer<String> problem) {
+        lockPolicy();
+        try {
+            BitSet spare = new BitSet(frames);
+            for (int i = 0; i < freeCount; i++) {
+                if (free[i] >= limit || retired.get(free[i])) {
+                    problem.accept("frame " + free[i] + " is on the free list, but not to be handed out");
+                }
+                if (spare.get(free[i])) {
+                    problem.accept("frame " + free[i] + " is on the free list twice");
+                }
+                spare.set(free[i]);
+            }
+            spare.or(retired);
+            int unvalidated = 0;
+            for (int frame = 0; frame < frames; frame++) {
+                Owner owner = held.get(frame);
+                CachedFile file = fileOf[frame];
+                long[] leaf = leafOf[frame];
+                Owner named = file == null || leaf == null ? null : new Owner(file, leaf, pageOf[frame]);
+                if (!Objects.equals(named, owner)) {
+                    problem.accept("frame " + frame + " is held by " + owner + ", but names " + named);
+                }
+                if (owner == null && frame < capacity && !spare.get(frame)) {
+                    problem.accept("frame " + frame + " is neither held nor free");
+                }
+                if (owner != null && spare.get(frame)) {
+                    problem.accept("frame " + frame + " is held and free");
+                }
+                if (owner == null && (dirtyBlocks[frame] | survivor[frame]) != 0) {
+                    problem.accept("frame " + frame + " is free, but has dirty blocks " + dirtyBlocks[frame]
+                            + " and is marked " + survivor[frame]);
+                }
+                if (policy.holds(frame) != (owner != null)) {
+                    problem.accept("frame " + frame + " is held by " + owner + ", but the policy thinks otherwise");
+                }
+                unvalidated += (survivor[frame] & UNVALIDATED) / UNVALIDATED;
+            }
+            if (unvalidated != counters.unvalidated.get()) {
+                problem.accept(unvalidated + " frames not validated, but " + counters.unvalidated.get() + " counted");
+            }
+            try {
+                policy.check();
+            } catch (IllegalStateException e) {
+                problem.accept("the policy: " + e.getMessage());
+            }
+        } finally {
+            lock.unlock();
+        }
     }
 
     /** What keeps frames from being freed, for a message. */

@@ -561,12 +561,17 @@ public final class Replacement {
                 + ", parked=" + size[PARKED] + ", probation=" + probation + ", now=" + now + "]";
     }
 
+    /** Whether {@code frame} holds a page as far as the policy knows. For tests. */
+    public boolean holds(int frame) {
+        return queue[frame] != NONE;
+    }
+
     /**
-     * Walks all queues.
+     * Walks all queues. For tests.
      *
      * @throws IllegalStateException if they contradict each other
      */
-    void check() {
+    public void check() {
         int linked = 0;
         for (int list = YOUNG; list <= PARKED; list++) {
             int count = 0;
