@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheConfig;
 import io.warmcache.PageCache;
+import io.warmcache.contract.CheckedProvider;
+import io.warmcache.spi.PageCacheProvider;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -100,6 +102,12 @@ class TinyStoreTest {
                 assertEquals(OptionalLong.empty(), store.get(last + 1000));
             }
         }
+    }
+
+    /** Every test here is one of a cache that makes reads without validation fail. */
+    @Test
+    void readsAreChecked() {
+        assertEquals(CheckedProvider.class, PageCacheProvider.load().getClass());
     }
 
     @Test
