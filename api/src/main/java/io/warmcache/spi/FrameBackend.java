@@ -175,6 +175,14 @@ public interface FrameBackend extends AutoCloseable {
     @Override
     void close() throws IOException;
 
+    /**
+     * Lets go of the memory as a death of the process would, with nothing written, so that an attach that fails again
+     * and again is seen to. The stores of files that are open are the caller's.
+     */
+    default void abandon() throws IOException {
+        close();
+    }
+
     /** As {@link #close}, but wipes and removes the memory. */
     void drop() throws IOException;
 

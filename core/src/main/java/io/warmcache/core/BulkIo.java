@@ -217,13 +217,18 @@ final class BulkIo {
             return false;
         }
         int frame = -1;
-        if (page < file.truncatingFrom && page < file.pages()) { // in this order, as in admit()
-            long key = CachedFile.keyHash(file.fileId, page);
-            frame = freeOnly ? frames.tryTakeFree(key) : frames.tryTake(key);
+        try {
+            if (page < file.truncatingFrom && page < file.pages()) { // in this order, as in admit()
+                long key = CachedFile.keyHash(file.fileId, page);
+                frame = freeOnly ? frames.tryTakeFree(key) : frames.tryTake(key);
+            }
+        } finally {
+            if (frame < 0) {
+                TranslationWord.set(leaf, slot, word);
+                file.waiters.wake(page);
+            }
         }
         if (frame < 0) {
-            TranslationWord.set(leaf, slot, word);
-            file.waiters.wake(page);
             return false;
         }
         leaves[i] = leaf;

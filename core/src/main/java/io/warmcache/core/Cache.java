@@ -163,8 +163,9 @@ final class Cache implements PageCache {
         Events.Attach event = new Events.Attach();
         event.begin();
         FrameBackend backend = provider.attach(backendConfig);
+        Cache cache = null;
         try {
-            Cache cache = new Cache(config, backend, versionBits, disk);
+            cache = new Cache(config, backend, versionBits, disk);
             cache.recovery.attach(openedAt, share, progress);
             if (!"off".equals(config.options().get(OPTION_MAINTENANCE))) {
                 cache.maintenance.start();
@@ -188,7 +189,11 @@ final class Cache implements PageCache {
             return cache;
         } catch (Throwable t) {
             try {
-                backend.close();
+                if (cache != null) {
+                    cache.maintenance.stop();
+                    cache.images.stopThreads();
+                }
+                backend.abandon();
             } catch (IOException e) {
                 t.addSuppressed(e);
             }
@@ -319,10 +324,12 @@ final class Cache implements PageCache {
 
     /** Releases all frames of a file that is not mapped, whose number the ledger is about to forget. */
     private void forget(long fileId) {
-        CachedFile file = files.remove(fileId);
+        CachedFile file = files.get(fileId);
         if (file != null) {
             try {
+                // As long as a frame of it is left, so is its index: a failure here is one to be repeated.
                 recovery.forget(file);
+                files.remove(fileId, file);
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
@@ -769,9 +776,9 @@ final class Cache implements PageCache {
                 awaitUnmapped(file);
                 try {
                     closeFile(file, true);
-                } catch (IOException | RuntimeException e) {
-                    failures.add(e);
-                    abandon(file, e);
+                } catch (Throwable t) { // of whatever kind: the back end has to be reached
+                    failures.add(t);
+                    abandon(file, t);
                 }
                 file.mappings = 0;
             }
@@ -785,15 +792,18 @@ final class Cache implements PageCache {
             if (wipe) {
                 backend.drop();
             } else {
-                frames.saveHints();
-                backend.close();
+                try {
+                    frames.saveHints();
+                } finally {
+                    backend.close();
+                }
             }
             LOG.log(
                     System.Logger.Level.INFO,
                     () -> "cache \"" + config.name() + "\" closed, "
                             + (wipe ? "and its memory wiped" : "and " + kept + " frames left for the next"));
-        } catch (IOException | RuntimeException e) {
-            failures.add(e);
+        } catch (Throwable t) {
+            failures.add(t);
         }
         if (!failures.isEmpty()) {
             IOException failure = new IOException("closing the cache \"" + config.name() + "\": "

@@ -213,6 +213,17 @@ final class FrameTable {
         }
         boolean done = false;
         try {
+            catchUp();
+            done = true;
+        } finally {
+            if (!done) {
+                lock.unlock();
+            }
+        }
+    }
+
+    private void catchUp() {
+        try {
             int[] survivors = new int[capacity - freeCount];
             int[] hints = new int[survivors.length];
             int count = 0;
@@ -222,17 +233,23 @@ final class FrameTable {
                     survivors[count++] = frame;
                 }
             }
-            policy.restore(Arrays.copyOf(survivors, count), Arrays.copyOf(hints, count), false);
-            policyIsBehind = false;
-            int words = Math.min(policy.words(), policyWords);
-            for (int i = 0; i < words; i++) {
-                policy.restoreWord(i, backend.policyWord(i));
+            boolean all = count == survivors.length;
+            policy.restore(
+                    all ? survivors : Arrays.copyOf(survivors, count),
+                    all ? hints : Arrays.copyOf(hints, count),
+                    false);
+        } catch (OutOfMemoryError e) {
+            // Eviction in some order beats none: whoever asks may be in no position to fail.
+            for (int frame = 0; frame < capacity; frame++) {
+                if (leafOf[frame] != null) {
+                    policy.restoreUnordered(frame);
+                }
             }
-            done = true;
-        } finally {
-            if (!done) { // no memory: whoever asks next tries again; or no words, and the policy does without
-                lock.unlock();
-            }
+        }
+        policyIsBehind = false;
+        int words = Math.min(policy.words(), policyWords);
+        for (int i = 0; i < words; i++) {
+            policy.restoreWord(i, backend.policyWord(i));
         }
     }
 
@@ -253,6 +270,9 @@ final class FrameTable {
     void saveHints() {
         lock.lock();
         try {
+            if (policyIsBehind) {
+                return; // the ledger still has what it would be told
+            }
             takenSinceSave = 0;
         } finally {
             lock.unlock();
@@ -345,9 +365,11 @@ final class FrameTable {
 
     /** Gives back a frame whose record is FREE and which no word names any more. */
     void giveBack(int frame) {
-        lockPolicy();
+        lock.lock(); // a word waits to be published: nothing here may fail, as the restoring of the policy may
         try {
-            policy.removed(frame);
+            if (!policyIsBehind) {
+                policy.removed(frame);
+            }
             unassign(frame);
             putFree(frame);
             freed.signal();

@@ -274,7 +274,7 @@ final class Images implements WarmUp {
         }
         try {
             takeLeave(file, guard, directory, unfinished);
-        } catch (RuntimeException e) {
+        } catch (RuntimeException | OutOfMemoryError e) {
             problem("what is in memory of " + file.name + " was not noted at its close: " + e);
         }
     }
@@ -593,7 +593,7 @@ final class Images implements WarmUp {
             HotList.write(disk, hotListFile(directory), entries);
             hotListWrites.increment();
             failure = null;
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | OutOfMemoryError e) {
             failure = "the hot list in " + directory + " could not be written (" + e + "): mend the directory";
             LOG.log(System.Logger.Level.WARNING, failure, e);
         }

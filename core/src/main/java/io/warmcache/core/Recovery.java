@@ -168,14 +168,17 @@ final class Recovery {
 
     /** Owns each UNVERIFIED page from {@code from} on in turn; what the action does not keep is dropped. */
     private void forEach(CachedFile file, long from, PageAction action) throws IOException {
-        long deadline = file.deadline();
         List<IOException> failure = new ArrayList<>();
         file.index.forEachLeaf(from, (first, leaf) -> {
             for (int slot = 0; slot < RadixIndex.LEAF_SLOTS && failure.isEmpty(); slot++) {
                 long page = first + slot;
+                long deadline = CachedFile.NO_WAIT;
                 while (page >= from) {
                     long word = TranslationWord.acquire(leaf, slot);
                     long state = TranslationWord.state(word);
+                    if (deadline == CachedFile.NO_WAIT && state != UNVERIFIED && state != EMPTY) {
+                        deadline = file.deadline(); // of this page: how long the file takes is a matter of its size
+                    }
                     if (state == LOADING || state == EXCLUSIVE) {
                         file.waiters.await(leaf, slot, page, word, deadline);
                         continue;

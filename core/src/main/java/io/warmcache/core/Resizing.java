@@ -73,6 +73,7 @@ final class Resizing {
     private void resizeTo(int target, boolean atOpen) throws IOException {
         int before = frames.capacity();
         if (target > before) {
+            frames.restorePolicy(); // before there is anything that the policy has to follow
             cache.backend.resize(target);
             frames.capacity(target);
         } else if (target < before) {

@@ -8,11 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheConfig;
 import io.warmcache.DropReason;
+import io.warmcache.LatchTimeoutException;
 import io.warmcache.MapOptions;
 import io.warmcache.WritePolicy;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -20,6 +22,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
@@ -162,5 +165,34 @@ class AttachScanTest {
         assertFalse(cache.recovery().dropped().isEmpty());
         cache.close();
         control.close();
+    }
+
+    @Test
+    void aFileThatCannotBeForgottenYetKeepsTheIndexOfItsFrames() throws Exception {
+        Bench bench = new Bench(
+                QUIET.withLatchTimeout(Duration.ofMillis(50)), WritePolicy.WRITE_BACK, Bench.pages(0, 4));
+        for (int page = 0; page < 4; page++) {
+            bench.first(page);
+        }
+        CachedFile file = bench.inside();
+        bench.file.close();
+        long[] leaf = file.index.leaf(2);
+        long word = TranslationWord.get(leaf, 2);
+        TranslationWord.set(leaf, 2, TranslationWord.withState(word, TranslationWord.LOADING));
+        var evictor = Objects.requireNonNull(bench.segment.evictor);
+        assertThrows(LatchTimeoutException.class, () -> evictor.evict(file.fileId));
+        TranslationWord.set(leaf, 2, word);
+
+        bench.map();
+        assertEquals(file, bench.inside());
+        for (int page = 0; page < 4; page++) {
+            assertEquals(page, bench.first(page));
+        }
+        bench.file.close();
+        evictor.evict(file.fileId);
+        assertEquals(0, bench.cache.frames.inUse());
+        bench.map();
+        assertEquals(3, bench.first(3));
+        bench.cache.close();
     }
 }

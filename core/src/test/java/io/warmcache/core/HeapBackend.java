@@ -28,6 +28,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The SPI's contract in the plainest form, for tests of the core alone: a "segment" is an object, and a cache that is
@@ -55,6 +56,9 @@ final class HeapBackend implements FrameBackend {
         /** Frames that exist. */
         volatile int frames;
         volatile int affordable = Integer.MAX_VALUE;
+
+        /** What the cache gave to have a file's frames released. */
+        volatile @Nullable FileEvictor evictor;
 
         /** How often a cache has given the memory back. */
         volatile int closes;
@@ -270,6 +274,7 @@ final class HeapBackend implements FrameBackend {
 
     @Override
     public BackendFile openFile(BackingStore store, FileEvictor evictor) {
+        segment.evictor = evictor;
         Long known = segment.fileIds.get(store.id());
         long fileId = known != null ? known : segment.nextFileId++;
         segment.fileIds.put(store.id(), fileId);

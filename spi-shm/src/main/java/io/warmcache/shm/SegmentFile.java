@@ -334,6 +334,7 @@ final class SegmentFile {
             writeZeros(zeros, 0, Math.min(size, 2 * Geometry.HEADER_SIZE));
             long kept = start < end ? start : length;
             if (size > kept) {
+                overwrite(zeros, kept, size, null); // it may be what a wipe did not get to
                 Libc.truncate(fd, kept, path);
             }
             writeZeros(zeros, 0, kept);
@@ -376,10 +377,7 @@ final class SegmentFile {
         }
     }
 
-    /**
-     * K2 to K5 of {@code docs/internals.md}, section 13: zeros over everything that has storage, headers first, and the
-     * storage given back after that. Takes none for what has none.
-     */
+    /** K2 to K4 of {@code docs/internals.md}, section 13: zeros over everything that has storage, headers first. */
     void wipe(@Nullable StepHook hook) throws IOException {
         FileStat stat = stat();
         long size = stat.size();
@@ -391,21 +389,35 @@ final class SegmentFile {
             MemorySegment zeros = arena.allocate(CHUNK, 4096);
             writeZeros(zeros, 0, Math.min(size, 2 * Geometry.HEADER_SIZE));
             step(hook, "wipe.headers");
-            for (long from = Libc.nextData(fd, 0, path); from >= 0 && from < size; ) {
-                long end = Libc.nextHole(fd, from, path);
-                end = end < 0 ? size : Math.min(end, size);
-                while (from < end) {
-                    long to = Math.min(end, from + CHUNK);
-                    writeZeros(zeros, from, to);
-                    from = to;
-                    step(hook, "wipe.zeros");
-                }
-                from = Libc.nextData(fd, from, path);
-            }
+            overwrite(zeros, 0, size, hook);
         }
         // On a disk only what is written out has been overwritten; memory has nothing to write.
         Libc.sync(fd, path);
         step(hook, "wipe.synced");
+    }
+
+    /** Takes no storage for what has none. */
+    private void overwrite(MemorySegment zeros, long start, long size, @Nullable StepHook hook) throws IOException {
+        for (long from = Libc.nextData(fd, start, path); from >= 0 && from < size; ) {
+            long end = Libc.nextHole(fd, from, path);
+            end = end < 0 ? size : Math.min(end, size);
+            while (from < end) {
+                long to = Math.min(end, from + CHUNK);
+                writeZeros(zeros, from, to);
+                from = to;
+                step(hook, "wipe.zeros");
+            }
+            from = Libc.nextData(fd, from, path);
+        }
+    }
+
+    /** K5, after {@link #wipe}; nobody has the segment mapped any more. */
+    void giveBackStorage(@Nullable StepHook hook) throws IOException {
+        long size = stat().size();
+        if (fileSystem().type() == FsStat.HUGETLBFS) {
+            Libc.truncate(fd, 0, path);
+            return;
+        }
         try {
             if (size > 0) {
                 Libc.punch(fd, 0, Layout.roundUp(size, 4096), path);
@@ -425,7 +437,6 @@ final class SegmentFile {
                 map(stat.size(), arena).fill((byte) 0);
             }
         }
-        Libc.truncate(fd, 0, path);
     }
 
     private static void step(@Nullable StepHook hook, String name) {

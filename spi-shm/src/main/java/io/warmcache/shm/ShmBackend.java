@@ -939,8 +939,8 @@ final class ShmBackend implements FrameBackend {
         }
     }
 
-    /** Lets go of the memory as a death of the process would, with nothing written; files' stores are the caller's. */
-    void abandon() {
+    @Override
+    public void abandon() {
         synchronized (table) {
             closed = true;
         }
@@ -962,6 +962,8 @@ final class ShmBackend implements FrameBackend {
             } finally {
                 arena.close();
             }
+            // Not before: a reader who saw the file open may be copying from a frame still.
+            segment.giveBackStorage(hook);
             segment.unlink();
         } finally {
             segment.release();

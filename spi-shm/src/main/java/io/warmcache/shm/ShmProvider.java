@@ -46,6 +46,7 @@ public final class ShmProvider implements FrameBackendProvider {
         try {
             segment.requireOverwritable();
             segment.wipe(null);
+            segment.giveBackStorage(null);
             segment.unlink();
             return true;
         } finally {

@@ -518,7 +518,17 @@ final class GuestBackend implements FrameBackend {
             }
         }
         if (victim != null) {
-            evictor.evict(victim.id);
+            boolean evicted = false;
+            try {
+                evictor.evict(victim.id);
+                evicted = true;
+            } finally {
+                if (!evicted) {
+                    synchronized (machine) {
+                        victim.open = false;
+                    }
+                }
+            }
         }
         synchronized (machine) {
             if (victim != null) {

@@ -585,8 +585,9 @@ final class RemoteBackend implements FrameBackend {
         }
     }
 
-    /** Ends as the death of this process would: nothing is said to the VMM. For tests. */
-    void abandon() {
+    /** Nothing is said to the VMM, which sees the connection end. */
+    @Override
+    public void abandon() {
         closed = true;
         link.close();
     }

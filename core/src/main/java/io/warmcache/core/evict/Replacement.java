@@ -477,6 +477,16 @@ public final class Replacement {
     }
 
     /**
+     * Takes a frame over that survived in memory, as one of the next to go, instead of all that {@link #restore} takes:
+     * allocates nothing.
+     */
+    public void restoreUnordered(int frame) {
+        restoring = true;
+        link(OLD, frame, tail[OLD]);
+        restoring = false;
+    }
+
+    /**
      * How many words the policy remembers beside the hints of the frames, what it has learned and the ghosts: at most
      * 8 more than one and a half for a frame.
      */
