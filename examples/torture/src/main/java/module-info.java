@@ -7,7 +7,14 @@ module io.warmcache.torture {
     requires io.warmcache.shm;
     requires io.warmcache.xen;
     requires static org.jspecify;
+    requires com.fasterxml.jackson.annotation;
+    requires jdk.unsupported;
     requires tools.jackson.databind;
+
+    uses io.warmcache.spi.FrameBackendProvider;
+
+    provides io.warmcache.spi.FrameBackendProvider with
+            io.warmcache.torture.SteppedProvider;
 
     opens io.warmcache.torture to
             info.picocli,

@@ -5,6 +5,7 @@ import io.warmcache.spi.BackendConfig;
 import io.warmcache.spi.FrameBackend;
 import io.warmcache.spi.FrameBackendProvider;
 import java.io.IOException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The back end {@code "shm"}: frames in POSIX shared memory, or in any mappable file when the cache is named by an
@@ -22,6 +23,9 @@ import java.io.IOException;
  * </ul>
  */
 public final class ShmProvider implements FrameBackendProvider {
+    /** Null but in a process that a test wants killed at a certain step. */
+    private static final @Nullable StepHook HOOK = DeathAtStep.asked();
+
     /** For {@link java.util.ServiceLoader}. */
     public ShmProvider() {}
 
@@ -33,7 +37,7 @@ public final class ShmProvider implements FrameBackendProvider {
     @Override
     public FrameBackend attach(BackendConfig config) throws IOException {
         NativeAccess.require();
-        return ShmBackend.attach(config, MemoryBudget.ofThisProcess(), null);
+        return ShmBackend.attach(config, MemoryBudget.ofThisProcess(), HOOK);
     }
 
     @Override

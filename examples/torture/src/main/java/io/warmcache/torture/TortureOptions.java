@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.torture;
 
+import io.warmcache.Validation;
 import java.nio.file.Path;
 import java.security.SecureRandom;
 import org.jspecify.annotations.Nullable;
@@ -26,7 +27,11 @@ final class TortureOptions {
     @Spec
     @Nullable CommandSpec spec;
 
-    @Option(names = "--kills", paramLabel = "N", description = "Lives to end (default: ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--kills",
+            paramLabel = "N",
+            description = "Kills of this back end, those of earlier runs in the same --out included (default:"
+                    + " ${DEFAULT-VALUE}).")
     int kills = 100;
 
     @Option(
@@ -49,6 +54,19 @@ final class TortureOptions {
             paramLabel = "BYTES",
             description = "Page of the cache, 4096 to 65536; 0 takes turns (default: 0).")
     int pageSize;
+
+    @Option(
+            names = "--verify",
+            paramLabel = "WHEN",
+            description = "When frames found in memory are validated: ${COMPLETION-CANDIDATES} (default: both in"
+                    + " turns).")
+    @Nullable Validation verify;
+
+    @Option(
+            names = "--parallel",
+            paramLabel = "N",
+            description = "Caches tortured at once, 1 to 8 (default: ${DEFAULT-VALUE}).")
+    int parallel = 1;
 
     @Option(
             names = "--out",
@@ -78,6 +96,8 @@ final class TortureOptions {
         }
         check(kills >= 0, "--kills", kills, "0 or more");
         check(seconds >= 0, "--seconds", seconds, "0 or more");
+        check(parallel >= 1 && parallel <= 8, "--parallel", parallel, "from 1 to 8");
+        out = out.toAbsolutePath().normalize();
         check(
                 pageSize == 0 || (Integer.bitCount(pageSize) == 1 && pageSize >= 4096 && pageSize <= 65536),
                 "--page-size",

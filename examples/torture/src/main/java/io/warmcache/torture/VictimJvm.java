@@ -1,0 +1,97 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.torture;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** How a child JVM is started: small, and soon. */
+final class VictimJvm {
+    private final @Nullable Path aotCache;
+
+    private VictimJvm(@Nullable Path aotCache) {
+        this.aotCache = aotCache;
+    }
+
+    /** One without an AOT cache. */
+    static VictimJvm plain() {
+        return new VictimJvm(null);
+    }
+
+    /**
+     * One with the classes of a victim linked beforehand, where the class path allows that: an AOT cache takes jars.
+     *
+     * @param training a plan for a short life
+     */
+    static VictimJvm trained(Path directory, LifePlan training) throws IOException, InterruptedException {
+        for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
+            if (Files.isDirectory(Path.of(entry))) {
+                return plain();
+            }
+        }
+        Path cache = directory.resolve("victim-" + training.text("backend") + ".aot");
+        Files.deleteIfExists(cache);
+        try {
+            ChildProcess child = plain().start(training, List.of(), "-XX:AOTCacheOutput=" + cache);
+            child.tell("OPEN");
+            child.await("CHECKED", ChildProcess.PATIENCE);
+            child.tell("LOAD");
+            child.await("LOADING", ChildProcess.PATIENCE);
+            Thread.sleep(500);
+            child.tell("CLOSE");
+            child.await("CLOSED", ChildProcess.PATIENCE);
+            child.awaitEnd(ChildProcess.PATIENCE);
+            if (!child.complaints().isEmpty()) {
+                throw new IOException("the training run failed:\n" + child.output());
+            }
+        } catch (HangException e) {
+            throw new IOException("the training run did not end", e);
+        }
+        return Files.exists(cache) ? new VictimJvm(cache) : plain();
+    }
+
+    /** The start of a command line, of the JVM that runs this. */
+    static List<String> command(String heap) {
+        return List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                heap,
+                "-Xss512k",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
+                "-XX:-UsePerfData",
+                "--enable-native-access=ALL-UNNAMED",
+                "--illegal-native-access=deny",
+                "--sun-misc-unsafe-memory-access=deny");
+    }
+
+    /**
+     * Starts a victim.
+     *
+     * @param wrapper a command that runs it, or nothing
+     * @param options further ones of the JVM
+     */
+    ChildProcess start(LifePlan plan, List<String> wrapper, String... options) throws IOException {
+        List<String> command = new ArrayList<>(wrapper);
+        command.addAll(command("-Xmx64m"));
+        if (aotCache != null) {
+            command.add("-XX:AOTCache=" + aotCache);
+        }
+        command.add("-XX:ErrorFile=" + plan.directory().resolve("hs_err_%p.log"));
+        command.addAll(List.of(options));
+        command.addAll(List.of("-cp", absoluteClassPath(), Victim.class.getName()));
+        command.addAll(plan.arguments());
+        return new ChildProcess(command, plan.directory());
+    }
+
+    private static String absoluteClassPath() {
+        List<String> entries = new ArrayList<>();
+        for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
+            entries.add(Path.of(entry).toAbsolutePath().toString());
+        }
+        return String.join(File.pathSeparator, entries);
+    }
+}
