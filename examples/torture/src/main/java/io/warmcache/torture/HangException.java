@@ -5,7 +5,14 @@ package io.warmcache.torture;
 final class HangException extends Exception {
     private static final long serialVersionUID = 1;
 
-    HangException(String message) {
-        super(message);
+    private final String what;
+
+    HangException(String what) {
+        super(what);
+        this.what = what;
+    }
+
+    String what() {
+        return what;
     }
 }

@@ -36,12 +36,18 @@ final class Journal {
 
     /** A number kept of every unit. */
     enum Field {
-        BASE,
-        BASE_CUT,
-        LO,
-        BEGUN,
-        ACKED,
-        FLOOR
+        BASE(0),
+        BASE_CUT(4),
+        LO(8),
+        BEGUN(12),
+        ACKED(16),
+        FLOOR(20);
+
+        private final int offset;
+
+        Field(int offset) {
+            this.offset = offset;
+        }
     }
 
     private final MappedByteBuffer map;
@@ -77,11 +83,11 @@ final class Journal {
     }
 
     int get(int slot, int unit, Field field) {
-        return map.getInt(at(slot, unit) + field.ordinal() * Integer.BYTES);
+        return map.getInt(at(slot, unit) + field.offset);
     }
 
     void set(int slot, int unit, Field field, int value) {
-        map.putInt(at(slot, unit) + field.ordinal() * Integer.BYTES, value);
+        map.putInt(at(slot, unit) + field.offset, value);
     }
 
     private static int at(int slot, int unit) {

@@ -24,6 +24,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -34,6 +35,8 @@ import org.jspecify.annotations.Nullable;
 final class Lane implements Runnable {
     private static final int LIVES_OF_A_CACHE = 50;
     private static final String BALLAST = "ballast";
+    private static final Pattern TAB = Pattern.compile("\t");
+    private static final String CACHE_NAME = "cache-name";
 
     /** Operations of a victim before its end comes, at most. */
     private static final long LONGEST = 20_000;
@@ -61,10 +64,24 @@ final class Lane implements Runnable {
         this.number = number;
         random = new Random(options.seedValue() * 1_000_003 + number);
         directory = options.out.resolve("lane-" + number);
+        giveBackOfEarlierRun();
         delete(directory);
         Files.createDirectories(directory);
         journal = Journal.create(directory.resolve("journal"));
         surroundings = new Surroundings("warmcache-torture-" + ProcessHandle.current().pid() + "-" + number);
+    }
+
+    /** A run that was killed itself left its cache, and what it had mounted. */
+    private void giveBackOfEarlierRun() {
+        Surroundings.unmountIfMounted(directory.resolve("small"));
+        if (options.backend == TortureOptions.Backend.SHM) {
+            try {
+                String name = Files.readString(directory.resolve(CACHE_NAME));
+                boolean _ = PageCache.drop(CacheConfig.of(name, 1 << 20));
+            } catch (IOException | BusyException e) {
+                // there was none
+            }
+        }
     }
 
     /** One life of a process. */
@@ -82,7 +99,7 @@ final class Lane implements Runnable {
                 runCache(cache);
             }
         } catch (HangException e) {
-            fail(Campaign.Failure.HANG, standby, e.getMessage());
+            fail(Campaign.Failure.HANG, standby, e.what());
         } catch (FailedException e) {
             // told
         } catch (IOException | RuntimeException e) {
@@ -120,6 +137,7 @@ final class Lane implements Runnable {
         Files.createDirectories(directory.resolve("small"));
         findOut();
         shape = shape(cache);
+        Files.writeString(directory.resolve(CACHE_NAME), shape.text("cache"));
         long salt = shape.number("salt");
         Path journalFile = directory.resolve("journal");
         journal = Journal.create(journalFile);
@@ -131,7 +149,8 @@ final class Lane implements Runnable {
         life.child.tell("OPEN");
         while (true) {
             standby = life;
-            if (life.child.await("CHECKED", ChildProcess.PATIENCE) instanceof String checked) {
+            String checked = life.child.await("CHECKED", ChildProcess.PATIENCE);
+            if (checked != null) {
                 count(life, checked, formatted);
                 formatted = true;
             } else {
@@ -270,7 +289,7 @@ final class Lane implements Runnable {
     }
 
     private Validation validation() {
-        return options.verify == null ? Validation.values()[random.nextInt(2)] : options.verify;
+        return options.verify == null ? random.nextBoolean() ? Validation.LAZY : Validation.EAGER : options.verify;
     }
 
     private Kind kind() throws IOException {
@@ -466,7 +485,7 @@ final class Lane implements Runnable {
         Tally.Sums sums = campaign.sums();
         synchronized (campaign.tally()) {
             sums.restarts += formatted ? 1 : 0;
-            for (String each : checked.substring(checked.indexOf('\t') + 1).split("\t")) {
+            for (String each : TAB.split(checked.substring(checked.indexOf('\t') + 1), -1)) {
                 int equals = each.indexOf('=');
                 String key = each.substring(0, equals);
                 String value = each.substring(equals + 1);
@@ -535,6 +554,10 @@ final class Lane implements Runnable {
 
     /** Keeps what there is to be looked at, counts it, and ends the lane. */
     private void fail(Campaign.Failure failure, @Nullable Life life, String what) {
+        if (life != null && wasInterrupted(life)) {
+            campaign.stop();
+            throw new FailedException("the victim was told to end by somebody else, as by Ctrl-C");
+        }
         StringBuilder report = new StringBuilder();
         report.append(failure).append(": ").append(what).append("\n\nseed ").append(options.seedValue());
         report.append(", lane ").append(number).append(", cache ").append(shape.text("cache"));
@@ -546,6 +569,15 @@ final class Lane implements Runnable {
         report.append("\n\nlives of this cache:\n").append(String.join("\n", history)).append('\n');
         campaign.failed(failure, report.toString(), what, this::keepEvidence);
         throw new FailedException(what);
+    }
+
+    /** Whether a signal ended it that no campaign sends: one to the whole group of processes. */
+    private static boolean wasInterrupted(Life life) {
+        if (life.child.isAlive()) {
+            return false;
+        }
+        int status = life.child.exitValue();
+        return status == 128 + Signals.INT || status == 128 + Signals.TERM;
     }
 
     private void keepEvidence(Path to) throws IOException {

@@ -9,8 +9,10 @@ import java.lang.invoke.MethodHandle;
 
 /** {@code kill(2)}. */
 final class Signals {
+    static final int INT = 2;
     static final int ABRT = 6;
     static final int KILL = 9;
+    static final int TERM = 15;
     static final int CONT = 18;
     static final int STOP = 19;
 

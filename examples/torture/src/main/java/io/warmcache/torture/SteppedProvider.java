@@ -28,7 +28,7 @@ public final class SteppedProvider implements FrameBackendProvider {
 
     @Override
     public FrameBackend attach(BackendConfig config) throws IOException {
-        Steps steps = new Steps(Long.parseLong(config.cache().options().get(OPTION_DIE)));
+        Steps steps = new Steps(Long.parseLong(option(config.cache(), OPTION_DIE)));
         steps.step();
         FrameBackend inner = inner(config).attach(unwrapped(config));
         steps.step();
@@ -43,11 +43,15 @@ public final class SteppedProvider implements FrameBackendProvider {
     private static BackendConfig unwrapped(BackendConfig config) {
         CacheConfig cache = config.cache();
         return new BackendConfig(
-                cache.withBackend(cache.options().get(OPTION_INNER)), config.checksum(), config.checksums());
+                cache.withBackend(option(cache, OPTION_INNER)), config.checksum(), config.checksums());
+    }
+
+    private static String option(CacheConfig config, String name) {
+        return config.options().getOrDefault(name, "");
     }
 
     private static FrameBackendProvider inner(BackendConfig config) {
-        String name = config.cache().options().get(OPTION_INNER);
+        String name = option(config.cache(), OPTION_INNER);
         return ServiceLoader.load(FrameBackendProvider.class, SteppedProvider.class.getClassLoader()).stream()
                 .map(ServiceLoader.Provider::get)
                 .filter(each -> each.name().equals(name))

@@ -41,6 +41,19 @@ final class Surroundings implements AutoCloseable {
         }
     }
 
+    /** Takes away what an earlier process may have mounted. */
+    static void unmountIfMounted(Path directory) {
+        try {
+            for (String mount : Files.readAllLines(Path.of("/proc/self/mounts"))) {
+                if (mount.startsWith("warmcache-torture " + directory + " ")) {
+                    run("umount", directory.toString());
+                }
+            }
+        } catch (IOException e) {
+            System.err.println("torture: " + directory + " stays mounted: " + e.getMessage());
+        }
+    }
+
     /** A group whose processes may take little more memory than they have. */
     Path memoryGroup(long limit) throws IOException {
         Path group = group(MEMORY);

@@ -36,6 +36,7 @@ final class Victim {
     private final PrintStream out;
     private final TortureStore.Fault fault;
     private final List<Thread> workers = new ArrayList<>();
+    private final List<ByteBuffer> balloon = new ArrayList<>();
     private volatile boolean stopping;
 
     private Victim(LifePlan plan, PrintStream out) {
@@ -196,13 +197,12 @@ final class Victim {
 
     /** Takes memory until there is none. */
     private void inflate() {
-        List<ByteBuffer> taken = new ArrayList<>();
         while (true) {
             ByteBuffer more = ByteBuffer.allocateDirect(4 << 20);
             for (int at = 0; at < more.capacity(); at += 4096) {
                 more.put(at, (byte) 1);
             }
-            taken.add(more);
+            balloon.add(more);
         }
     }
 

@@ -7,6 +7,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** How a child JVM is started: small, and soon. */
@@ -28,10 +30,8 @@ final class VictimJvm {
      * @param training a plan for a short life
      */
     static VictimJvm trained(Path directory, LifePlan training) throws IOException, InterruptedException {
-        for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
-            if (Files.isDirectory(Path.of(entry))) {
-                return plain();
-            }
+        if (classPath().stream().anyMatch(Files::isDirectory)) {
+            return plain();
         }
         Path cache = directory.resolve("victim-" + training.text("backend") + ".aot");
         Files.deleteIfExists(cache);
@@ -82,16 +82,20 @@ final class VictimJvm {
         }
         command.add("-XX:ErrorFile=" + plan.directory().resolve("hs_err_%p.log"));
         command.addAll(List.of(options));
-        command.addAll(List.of("-cp", absoluteClassPath(), Victim.class.getName()));
+        command.addAll(List.of("-cp", join(classPath()), Victim.class.getName()));
         command.addAll(plan.arguments());
         return new ChildProcess(command, plan.directory());
     }
 
-    private static String absoluteClassPath() {
-        List<String> entries = new ArrayList<>();
-        for (String entry : System.getProperty("java.class.path").split(File.pathSeparator)) {
-            entries.add(Path.of(entry).toAbsolutePath().toString());
-        }
-        return String.join(File.pathSeparator, entries);
+    /** The class path of this JVM. */
+    private static List<Path> classPath() {
+        return Pattern.compile(File.pathSeparator, Pattern.LITERAL)
+                .splitAsStream(System.getProperty("java.class.path"))
+                .map(each -> Path.of(each).toAbsolutePath())
+                .toList();
+    }
+
+    private static String join(List<Path> paths) {
+        return paths.stream().map(Path::toString).collect(Collectors.joining(File.pathSeparator));
     }
 }

@@ -17,6 +17,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.concurrent.locks.LockSupport;
 
 /** One thread of the load. */
 final class Worker implements Runnable {
@@ -196,7 +197,7 @@ final class Worker implements Runnable {
             case 1 -> {
                 try (ReadPin pin = file.pin(page)) {
                     if (random.nextInt(8) == 0) {
-                        Thread.yield();
+                        LockSupport.parkNanos(1000);
                     }
                     copyWords(pin.segment(), offset, length);
                 }
@@ -323,7 +324,7 @@ final class Worker implements Runnable {
             }
             try {
                 if (how == 4) {
-                    abort(slot, file, page, first, last);
+                    abort(file, page, first, last);
                 } else {
                     write(slot, file, page, first, last, how);
                 }
@@ -373,7 +374,7 @@ final class Worker implements Runnable {
     }
 
     /** Writes what nobody may ever see, and takes it back. */
-    private void abort(Slot slot, PagedFile file, long page, int first, int last) {
+    private void abort(PagedFile file, long page, int first, int last) {
         for (int unit = first; unit <= last; unit++) {
             Content.fill(words, (unit - first) * Content.WORDS, salt, unit, Content.NEVER);
         }

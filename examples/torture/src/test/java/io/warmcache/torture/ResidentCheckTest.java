@@ -46,7 +46,8 @@ class ResidentCheckTest {
             }
             WrongException e = assertThrows(
                     WrongException.class, () -> new ResidentCheck(cache, List.of(slot), plan).run());
-            assertTrue(e.getMessage().startsWith("page 7 of through differs from the store at byte 99"), e.getMessage());
+            assertTrue(
+                    e.getMessage().startsWith("page 7 of through differs from the store at byte 99"), e.getMessage());
         } finally {
             cache.drop();
         }
