@@ -25,6 +25,7 @@ final class Campaign {
     private VictimJvm jvm = VictimJvm.plain();
     private @Nullable XenDaemon daemon;
     private volatile boolean stopped;
+    private volatile boolean ending;
     private volatile @Nullable Throwable broken;
     private volatile @Nullable String failure;
     private final String mutation;
@@ -89,6 +90,7 @@ final class Campaign {
         List<Lane> lanes = new ArrayList<>();
         Thread ended = Thread.ofPlatform().name("torture-ended").unstarted(() -> {
             stopped = true;
+            ending = true;
             lanes.forEach(Lane::close);
             closeDaemon();
         });
@@ -187,6 +189,11 @@ final class Campaign {
     /** Ends it as if there were enough kills. */
     void stop() {
         stopped = true;
+    }
+
+    /** Whether this process is ending, and its victims with it. */
+    boolean isEnding() {
+        return ending;
     }
 
     boolean goesOn() {

@@ -119,6 +119,21 @@ final class ChildProcess {
         }
     }
 
+    /** Waits for the end of a process that was killed; says so if there is none. */
+    void awaitDeath() {
+        boolean interrupted = Thread.interrupted();
+        try {
+            if (!process.waitFor(PATIENCE)) {
+                System.err.println("torture: pid " + pid() + " does not die");
+            }
+        } catch (InterruptedException e) {
+            interrupted = true;
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
     List<String> complaints() {
         return complaints;
     }

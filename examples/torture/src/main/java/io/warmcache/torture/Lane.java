@@ -22,6 +22,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
@@ -56,7 +57,8 @@ final class Lane implements Runnable {
     private LifePlan shape = new LifePlan();
     private int lifeOfCache;
     private Journal journal;
-    private @Nullable Life standby;
+    private final Set<ChildProcess> children = ConcurrentHashMap.newKeySet();
+    private @Nullable Life latest;
 
     Lane(Campaign campaign, TortureOptions options, int number) throws IOException {
         this.campaign = campaign;
@@ -74,6 +76,11 @@ final class Lane implements Runnable {
     /** A run that was killed itself left its cache, and what it had mounted. */
     private void giveBackOfEarlierRun() {
         Surroundings.unmountIfMounted(directory.resolve("small"));
+        dropEarlier();
+    }
+
+    /** Drops the cache that was begun last, if it is still there. */
+    private void dropEarlier() {
         if (options.backend == TortureOptions.Backend.SHM) {
             try {
                 String name = Files.readString(directory.resolve(CACHE_NAME));
@@ -95,11 +102,13 @@ final class Lane implements Runnable {
     @Override
     public void run() {
         try {
-            for (int cache = 0; campaign.goesOn(); cache++) {
-                runCache(cache);
+            try {
+                for (int cache = 0; campaign.goesOn(); cache++) {
+                    runCache(cache);
+                }
+            } catch (HangException e) {
+                fail(Campaign.Failure.HANG, latest, e.what());
             }
-        } catch (HangException e) {
-            fail(Campaign.Failure.HANG, standby, e.what());
         } catch (FailedException e) {
             // told
         } catch (IOException | RuntimeException e) {
@@ -107,16 +116,20 @@ final class Lane implements Runnable {
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
         } finally {
-            Life left = standby;
-            if (left != null) {
-                left.child.signal(Signals.KILL);
-            }
+            endChildren();
         }
+    }
+
+    private void endChildren() {
+        children.forEach(each -> each.signal(Signals.KILL));
+        children.forEach(ChildProcess::awaitDeath);
     }
 
     /** Gives everything back that outlives this process. */
     void close() {
+        endChildren();
         surroundings.close();
+        dropEarlier();
     }
 
     /** Ends the lane: what was found is told. */
@@ -148,7 +161,7 @@ final class Lane implements Runnable {
         Life life = prepare();
         life.child.tell("OPEN");
         while (true) {
-            standby = life;
+            latest = life;
             String checked = life.child.await("CHECKED", ChildProcess.PATIENCE);
             if (checked != null) {
                 count(life, checked, formatted);
@@ -282,8 +295,10 @@ final class Lane implements Runnable {
             jvm.add("-Dwarmcache.core.breakable=true");
         }
         long operations = (long) Math.exp(random.nextDouble(Math.log(LONGEST)));
-        Life life = new Life(
-                kind, campaign.jvm().start(plan, List.of(), jvm.toArray(String[]::new)), plan, operations);
+        ChildProcess child = campaign.jvm().start(plan, List.of(), jvm.toArray(String[]::new));
+        children.removeIf(each -> !each.isAlive());
+        children.add(child);
+        Life life = new Life(kind, child, plan, operations);
         history.add("life " + lifeOfCache + " pid " + life.child.pid() + " " + plan + " " + jvm);
         return life;
     }
@@ -554,7 +569,7 @@ final class Lane implements Runnable {
 
     /** Keeps what there is to be looked at, counts it, and ends the lane. */
     private void fail(Campaign.Failure failure, @Nullable Life life, String what) {
-        if (life != null && wasInterrupted(life)) {
+        if (campaign.isEnding() || (life != null && wasInterrupted(life))) {
             campaign.stop();
             throw new FailedException("the victim was told to end by somebody else, as by Ctrl-C");
         }
