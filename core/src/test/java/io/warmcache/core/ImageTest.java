@@ -20,8 +20,13 @@ import io.warmcache.WarmUp;
 import io.warmcache.WarmUpOptions;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
+import io.warmcache.core.checksum.Checksums;
+import io.warmcache.core.image.DamagedImageException;
+import io.warmcache.core.image.HotList;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -694,6 +699,31 @@ class ImageTest {
             assertEquals(1, problems.size());
             assertTrue(problems.getFirst().contains(LIST.toString()), problems.getFirst());
         }
+    }
+
+    /** Found by examples/fuzz: RoaringBitmap throws what it likes at some bytes. */
+    @Test
+    void aHotListWhoseCheckMatchesWhatNobodyWroteIsDamagedAndNothingElse() throws Exception {
+        byte[] list = listed(bytes(20)).bytes(LIST);
+        Random random = new Random(92);
+        int refused = 0;
+        for (int round = 0; round < 3000; round++) {
+            byte[] bytes = list.clone();
+            for (int change = 0; change < 4; change++) {
+                bytes[16 + random.nextInt(bytes.length - 24)] = (byte) random.nextInt(256);
+            }
+            long check = Checksums.ALL.getFirst()
+                    .bytes(MemorySegment.ofArray(bytes), 0, bytes.length - 8, 0x3154_4f48_434d_5257L);
+            ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN).putLong(bytes.length - 8, check);
+            HeapDisk disk = new HeapDisk();
+            disk.put(LIST, bytes);
+            try {
+                assertFalse(HotList.read(disk, LIST).isEmpty());
+            } catch (DamagedImageException e) {
+                refused++;
+            }
+        }
+        assertTrue(refused > 100, refused + " refused");
     }
 
     @Test

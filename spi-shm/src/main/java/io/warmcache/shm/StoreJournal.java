@@ -80,6 +80,8 @@ final class StoreJournal {
     private static final int J_IN_FLIGHT = 25;
 
     private static final int TO_THE_END = 0xFFFFFF;
+    /** Bits of the number of a block. */
+    private static final int BLOCK_BITS = 40;
 
     /** A span of writes; {@code first} is 0 if there were none. */
     record Window(long first, long last, long sizeMin, long sizeMax) {
@@ -316,7 +318,8 @@ final class StoreJournal {
                 continue;
             }
             long checksum = memory.get(Layout.LONG, at + 8);
-            damaged = block < 0 || checksum == 0;
+            // No block of a store has a number that its intent could not name, and few have one that can be read.
+            damaged = block >>> BLOCK_BITS != 0 || checksum == 0;
             // Blocks seen are collected from the array's end, those to compare at its start.
             distinct++;
             blocks[RING - distinct] = block;

@@ -15,6 +15,8 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -176,6 +178,21 @@ class GateTest {
                         b.checksum().block(block, 0, b.incarnation(), 1, v.canaryBlocks()[i], 0, 0),
                         v.canaryChecksums()[i]);
             }
+        }
+    }
+
+    /** The ring has no checksum: found by examples/fuzz, as an error of the read of such a block. */
+    @Test
+    void aRingWithBlocksThatNoFileHasIsDamaged() throws Exception {
+        for (long block : new long[] {-2, Long.MIN_VALUE, Long.MAX_VALUE, 1L << 51, 1L << 60, 1L << 40}) {
+            mapAndDie(true, false);
+            byte[] segment = Files.readAllBytes(env.segment());
+            int ring = (int) Geometry.TABLE_OFFSET + 1024;
+            ByteBuffer.wrap(segment).order(ByteOrder.LITTLE_ENDIAN).putLong(ring + 16, block);
+            Files.write(env.segment(), segment);
+            FileVerdict v = verdict();
+            assertEquals(Kind.CHANGED, v.kind(), block + ": " + v.detail());
+            assertTrue(v.detail().contains("damaged"), v.detail());
         }
     }
 

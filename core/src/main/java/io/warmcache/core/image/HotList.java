@@ -131,7 +131,7 @@ public final class HotList {
                 entries.add(new Entry(store, new String(name, StandardCharsets.UTF_8), classes));
             }
             return entries;
-        } catch (BufferUnderflowException | IllegalArgumentException | IndexOutOfBoundsException e) {
+        } catch (IOException | RuntimeException e) { // RoaringBitmap's own refusals, and what it does not refuse
             throw damaged("it contradicts itself", e);
         }
     }
