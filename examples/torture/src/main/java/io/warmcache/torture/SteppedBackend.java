@@ -179,6 +179,13 @@ final class SteppedBackend implements FrameBackend {
     }
 
     @Override
+    public void abandon() throws IOException {
+        steps.step();
+        inner.abandon();
+        steps.step();
+    }
+
+    @Override
     public void drop() throws IOException {
         inner.drop();
     }
