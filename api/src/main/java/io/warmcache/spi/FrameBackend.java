@@ -43,16 +43,19 @@ public interface FrameBackend extends AutoCloseable {
 
     /**
      * Changes the number of frames. Growing adds frames whose records are {@code FREE}; shrinking takes away the last
-     * ones, whose records the caller has released, and gives their memory back. Memory of frames that do not exist may
-     * be read without harm, and is no page's. A death at any step leaves a segment of the old or the new number of
-     * frames. Other verbs may run at the same time. The present number changes nothing, and asks whether it could be
-     * changed.
+     * ones, whose records the caller has released, and gives their memory back where the platform lets it. Memory of
+     * frames that do not exist may be read without harm, and is no page's. A death at any step leaves a segment of the
+     * old or the new number of frames. Other verbs may run at the same time. The present number changes nothing, and
+     * asks whether it could be changed.
      *
-     * @throws UnsupportedOperationException if this back end cannot
+     * @throws UnsupportedOperationException if this back end cannot; names the mend
+     * @throws IllegalArgumentException if {@code frames} is less than 1 or more than {@link #maxFrames}
+     * @throws IllegalStateException if a frame that is to go is not {@code FREE}; the number is unchanged then
      * @throws IOException if memory cannot be had or given back, or not in this place; the number is unchanged then
      */
     default void resize(int frames) throws IOException {
-        throw new UnsupportedOperationException("this back end cannot change its number of frames");
+        throw new UnsupportedOperationException("this back end has no way to change its number of frames while it is"
+                + " attached: close the cache, and open it with another capacity");
     }
 
     /**
@@ -65,7 +68,8 @@ public interface FrameBackend extends AutoCloseable {
      * @throws UnsupportedOperationException if this back end cannot {@link #resize}
      */
     default boolean move(int from, int to) {
-        throw new UnsupportedOperationException("this back end cannot move frames");
+        throw new UnsupportedOperationException("this back end has no way to move pages between frames, so it cannot be"
+                + " resized: close the cache, and open it with another capacity");
     }
 
     /** Bytes of a frame. */

@@ -85,12 +85,19 @@ final class ImageCopy {
         frames = file.frames;
         this.disk = disk;
         this.target = target;
-        // A checkpoint that is under way when the file is closed still has its own, and deletes it when it ends.
-        temporary = target.resolveSibling(target.getFileName() + (quiescent ? ".close.tmp" : ".tmp"));
+        temporary = temporary(target, quiescent);
         this.throttle = throttle;
         this.quiescent = quiescent;
         this.goesOn = goesOn;
         this.told = told;
+    }
+
+    /**
+     * What becomes an image. A checkpoint that is under way when the file is closed still has its own, and deletes it
+     * when it ends.
+     */
+    static Path temporary(Path target, boolean quiescent) {
+        return target.resolveSibling(target.getFileName() + (quiescent ? ".close.tmp" : ".tmp"));
     }
 
     /** Pages in memory when the copying began. */

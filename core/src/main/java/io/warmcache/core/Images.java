@@ -178,6 +178,7 @@ final class Images implements WarmUp {
         }
         List<WarmUpJob> work = new ArrayList<>();
         for (Path place : places) {
+            sweep(place);
             look(file, guard, place, work);
         }
         if (entry != null) {
@@ -191,6 +192,31 @@ final class Images implements WarmUp {
             work.add(read);
         }
         return work;
+    }
+
+    /**
+     * Removes what a killed process left of an image that it was taking: whoever takes one has the store open, and now
+     * this cache has, alone. But for a checkpoint of this cache, which may be ending still.
+     */
+    private void sweep(Path place) {
+        boolean under;
+        lock.lock();
+        try {
+            under = checkpoint != null && !checkpoint.isDone();
+        } finally {
+            lock.unlock();
+        }
+        try {
+            boolean removed = disk.delete(ImageCopy.temporary(place, true));
+            if (!under) {
+                removed |= disk.delete(ImageCopy.temporary(place, false));
+            }
+            if (removed) {
+                LOG.log(System.Logger.Level.DEBUG, "an unfinished image at {0} was removed", place);
+            }
+        } catch (IOException e) {
+            LOG.log(System.Logger.Level.DEBUG, "what is left of an unfinished image at " + place + " stays", e);
+        }
     }
 
     private void look(CachedFile file, GuardedFile guard, Path path, List<WarmUpJob> work) {

@@ -66,6 +66,9 @@ final class HeapBackend implements FrameBackend {
         /** Runs wherever a death would leave another state of records and frames than a moment before. */
         volatile Runnable step = () -> {};
 
+        /** Its number of frames cannot be changed. */
+        boolean fixed;
+
         long nextFileId = 1;
 
         Segment(CacheConfig config) {
@@ -183,7 +186,10 @@ final class HeapBackend implements FrameBackend {
     }
 
     @Override
-    public void resize(int frames) {
+    public void resize(int frames) throws IOException {
+        if (segment.fixed) {
+            FrameBackend.super.resize(frames);
+        }
         for (int frame = frames; frame < segment.room; frame++) {
             if (segment.records[frame].state != FrameState.FREE) {
                 throw new AssertionError("frame " + frame + " is " + segment.records[frame].state);

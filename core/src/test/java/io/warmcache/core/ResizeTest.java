@@ -493,17 +493,48 @@ class ResizeTest {
 
     @Test
     void aBackEndThatCannotResizeSaysSoAndGivesUpNoPage() throws Exception {
-        CacheConfig config = CacheConfig.of("fixed", 64L * PAGE).withBackend("volatile");
+        Bench b = new Bench(frames(64, 64), WritePolicy.WRITE_BACK, Bench.pages(1, 64));
+        b.segment.fixed = true;
+        b.file.read(0, MemorySegment.ofArray(new byte[64 * PAGE]));
+        CacheException e = assertThrows(CacheException.class, () -> b.cache.resize(32L * PAGE));
+        assertEquals(
+                "the back end \"" + b.config.backend() + "\" cannot resize an open cache: close it, and open it with"
+                        + " another capacity",
+                e.getMessage());
+        assertEquals(64L * PAGE, b.cache.capacity());
+        assertEquals(64, b.cache.stats().residentFrames());
+        b.cache.close();
+    }
+
+    @Test
+    void theHottestPagesSurviveInTheProcesssOwnMemory() throws Exception {
+        CacheConfig config = CacheConfig.of("resized", 64L * PAGE).withBackend("volatile").withMaxCapacity(128L * PAGE);
+        byte[] bytes = Bench.pages(1, 128);
         try (PageCache cache = PageCache.open(config)) {
-            PagedFile file = cache.map(new MemoryStore(Bench.pages(1, 64)), MapOptions.DEFAULT);
-            file.read(0, MemorySegment.ofArray(new byte[64 * PAGE]));
-            CacheException e = assertThrows(CacheException.class, () -> cache.resize(32L * PAGE));
-            assertEquals(
-                    "the back end \"volatile\" cannot resize an open cache: close it, and open it with another"
-                            + " capacity",
-                    e.getMessage());
-            assertEquals(64L * PAGE, cache.capacity());
-            assertEquals(64, cache.stats().residentFrames());
+            PagedFile file = cache.map(new MemoryStore(bytes), MapOptions.DEFAULT);
+            cache.resize(128L * PAGE);
+            byte[] got = new byte[128 * PAGE];
+            file.read(0, MemorySegment.ofArray(got));
+            assertArrayEquals(bytes, got);
+            assertEquals(128, cache.stats().residentFrames());
+            // The last ones, whose frames go, are the hot ones.
+            for (int round = 0; round < 3; round++) {
+                for (int page = 104; page < 128; page++) {
+                    file.pin(page).close();
+                }
+            }
+            cache.resize(32L * PAGE);
+            assertEquals(32L * PAGE, cache.capacity());
+            long misses = cache.stats().misses();
+            for (int page = 104; page < 128; page++) {
+                try (ReadPin pin = file.pin(page)) {
+                    MemorySegment stored = MemorySegment.ofArray(bytes).asSlice((long) page * PAGE, PAGE);
+                    assertEquals(-1, pin.segment().mismatch(stored));
+                }
+            }
+            assertEquals(misses, cache.stats().misses());
+            file.read(0, MemorySegment.ofArray(got));
+            assertArrayEquals(bytes, got);
         }
     }
 

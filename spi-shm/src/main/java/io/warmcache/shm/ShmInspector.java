@@ -6,7 +6,11 @@ import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -28,6 +32,7 @@ public final class ShmInspector {
      * @param unfinishedAttaches attaches in a row that died before their recovery ended
      * @param whole frames by state; {@code CLEAN} and {@code WRITTEN} ones only if their record's self-check matches
      * @param damaged records of no valid state or with a self-check that does not match
+     * @param files those that the segment knows, mapped or not, by their number
      */
     public record Contents(
             String path,
@@ -38,9 +43,11 @@ public final class ShmInspector {
             long lastOwner,
             long unfinishedAttaches,
             Map<FrameState, Integer> whole,
-            int damaged) {
+            int damaged,
+            List<FileContents> files) {
         public Contents {
             whole = Map.copyOf(whole);
+            files = List.copyOf(files);
         }
 
         /** Frames of a state. */
@@ -48,6 +55,16 @@ public final class ShmInspector {
             return whole.getOrDefault(state, 0);
         }
     }
+
+    /**
+     * What a segment holds of a file.
+     *
+     * @param id its number in the segment, never used again
+     * @param name its path when it was first mapped, or what an engine calls its store
+     * @param resident frames that hold a page of it as it is in the file ({@code CLEAN} or {@code WRITTEN})
+     * @param dirty frames that hold a page of it with changes not written yet
+     */
+    public record FileContents(long id, String name, int resident, int dirty) {}
 
     /**
      * Reads the segment that {@code config} names; of {@code config} only the name is used.
@@ -75,6 +92,8 @@ public final class ShmInspector {
         Geometry g = header.geometry;
         Map<FrameState, Integer> whole = new EnumMap<>(FrameState.class);
         int damaged = 0;
+        Map<Long, int[]> byFile = new HashMap<>();
+        List<FileContents> files = new ArrayList<>();
         int batch = Math.max(1, (1 << 20) / g.recordSize());
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment records = arena.allocate((long) batch * g.recordSize(), 64);
@@ -92,10 +111,26 @@ public final class ShmInspector {
                         damaged++;
                     } else {
                         whole.merge(state, 1, Integer::sum);
+                        if (checked || state == FrameState.DIRTY) {
+                            int[] counts = byFile.computeIfAbsent(
+                                    part.get(Layout.LONG, base + Ledger.FILE_ID), id -> new int[2]);
+                            counts[checked ? 0 : 1]++;
+                        }
                     }
                 }
             }
+            MemorySegment slot = arena.allocate(StoreJournal.SLOT_SIZE, 64);
+            for (int i = 0; i < g.maxFiles(); i++) {
+                slot.fill((byte) 0);
+                readFully(fd, path, slot, g.slot(i));
+                if (StoreJournal.isUsed(slot, 0, header.incarnation)) {
+                    long id = StoreJournal.fileId(slot, 0);
+                    int[] counts = byFile.getOrDefault(id, new int[2]);
+                    files.add(new FileContents(id, StoreJournal.name(slot, 0), counts[0], counts[1]));
+                }
+            }
         }
+        files.sort(Comparator.comparingLong(FileContents::id));
         return new Contents(
                 path,
                 g.pageSize(),
@@ -105,7 +140,8 @@ public final class ShmInspector {
                 header.pid,
                 header.unfinished,
                 whole,
-                damaged);
+                damaged,
+                files);
     }
 
     private static void readFully(int fd, String path, MemorySegment target, long position) throws IOException {

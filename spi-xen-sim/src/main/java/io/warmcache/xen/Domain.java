@@ -38,10 +38,13 @@ public final class Domain {
     private final Machine machine;
     private final int id;
     private final String name;
-    private final int pages;
-    private final int[] p2m;
-    private final int[] entryMfn;
-    private final Access[] entryAccess;
+    private int pages;
+    /** Pages from 0 on that are to have memory, unless ballooned out; what lies above is room to grow. */
+    private int reservation;
+
+    private int[] p2m;
+    private int[] entryMfn;
+    private Access[] entryAccess;
     private final MappingTable table;
     private final Map<Long, Device> devices = new HashMap<>();
     private final long incarnation;
@@ -67,17 +70,21 @@ public final class Domain {
     int unfinished;
     int pageSize;
     int maxFiles;
+    /** Frames of its cache, whose memory is the reservation. */
+    volatile int frames;
+
     int algorithm;
     long nextDevice = 1;
     long opens;
     int[] hints = new int[0];
     long[] policyWords = new long[0];
 
-    Domain(Machine machine, int id, String name, int pages, long incarnation) {
+    Domain(Machine machine, int id, String name, int pages, int reservation, long incarnation) {
         this.machine = machine;
         this.id = id;
         this.name = name;
         this.pages = pages;
+        this.reservation = reservation;
         this.incarnation = incarnation == 0 ? 1 : incarnation;
         p2m = new int[pages];
         Arrays.fill(p2m, -1);
@@ -105,9 +112,11 @@ public final class Domain {
         return name;
     }
 
-    /** 4 KiB pages of its physical memory, ballooned ones included. */
+    /** 4 KiB pages that its physical memory has room for, with or without memory behind them. */
     public int pages() {
-        return pages;
+        synchronized (machine) {
+            return pages;
+        }
     }
 
     /** What it is doing. */
@@ -129,15 +138,20 @@ public final class Domain {
         }
     }
 
-    /** Pages whose memory was given up. */
+    /** Pages whose memory was given up; those that it never had, or gave up with frames of its cache, do not count. */
     public int holes() {
         synchronized (machine) {
             int holes = 0;
-            for (int mfn : p2m) {
-                holes += mfn < 0 ? 1 : 0;
+            for (int pfn = 0; pfn < reservation; pfn++) {
+                holes += p2m[pfn] < 0 ? 1 : 0;
             }
             return holes;
         }
+    }
+
+    /** Pages from 0 on that are to have memory. */
+    int reservation() {
+        return reservation;
     }
 
     long incarnation() {
@@ -167,16 +181,62 @@ public final class Domain {
     // ---- life
 
     void build() throws IOException {
-        int pfn = 0;
         if (machine.isShared()) {
-            memory = new DomainMemory(this);
+            memory = new DomainMemory(this, pages);
         }
-        // Small extents where the kernel has mappings enough for them, so that memory is scattered as finely as it can.
-        boolean large = machine.isShared() || pages > 32_768;
-        while (pfn < pages) {
-            int order = large && pages - pfn >= 1 << Machine.LARGE_ORDER ? Machine.LARGE_ORDER : 0;
+        for (int pfn = 0; pfn < reservation; ) {
+            int order = order(pfn, reservation);
             populate(pfn, order);
             pfn += 1 << order;
+        }
+    }
+
+    /**
+     * Of the extent to take from {@code pfn} on: small ones where the kernel has mappings enough for them, so that
+     * memory is scattered as finely as it can.
+     */
+    int order(int pfn, int end) {
+        boolean large = machine.isShared() || pages > 32_768;
+        return large && end - pfn >= 1 << Machine.LARGE_ORDER ? Machine.LARGE_ORDER : 0;
+    }
+
+    /**
+     * With the machine's lock held and nobody attached: changes how many pages there is room for. Further mappings that
+     * an earlier guest made are gone.
+     *
+     * @param count at least the reservation
+     */
+    void room(int count) throws IOException {
+        if (count < reservation) {
+            throw new IllegalArgumentException(count + " pages, of which " + reservation + " have memory");
+        }
+        trim();
+        for (int va = pages; va < 2 * pages; va++) {
+            map(va, -1, Access.NONE);
+        }
+        DomainMemory granted = memory;
+        if (granted != null) {
+            granted.room(count);
+        }
+        int before = Math.min(pages, count);
+        p2m = Arrays.copyOf(p2m, count);
+        Arrays.fill(p2m, before, count, -1);
+        entryMfn = Arrays.copyOf(Arrays.copyOf(entryMfn, before), 2 * count);
+        Arrays.fill(entryMfn, before, 2 * count, -1);
+        entryAccess = Arrays.copyOf(Arrays.copyOf(entryAccess, before), 2 * count);
+        Arrays.fill(entryAccess, before, 2 * count, Access.NONE);
+        pages = count;
+    }
+
+    /**
+     * With the machine's lock held: takes the memory of what lies above the reservation, as it is left by a guest that
+     * died while that changed.
+     */
+    private void trim() {
+        for (int pfn = pages - 1; pfn >= reservation; pfn--) {
+            if (p2m[pfn] >= 0 && (!machine.isShared() || pfn % DomainMemory.EXTENT_PAGES == 0)) {
+                giveUp(pfn, machine.isShared() ? Machine.LARGE_ORDER : 0);
+            }
         }
     }
 
@@ -238,11 +298,12 @@ public final class Domain {
             for (int va = pages; va < 2 * pages; va++) {
                 map(va, -1, Access.NONE);
             }
+            trim();
             if (holes() > machine.freeFrames()) {
                 throw machine.noMemory(holes());
             }
             Random scribble = new Random(machine.randomWord());
-            for (int pfn = 0; pfn < pages; pfn++) {
+            for (int pfn = 0; pfn < reservation; pfn++) {
                 int mfn = p2m[pfn];
                 if (mfn < 0) {
                     populate(pfn, machine.isShared() ? Machine.LARGE_ORDER : 0);
@@ -508,24 +569,101 @@ public final class Domain {
                     throw new HypercallException(Reason.EBUSY, "pfn " + i + " of " + this + " is mapped elsewhere");
                 }
             }
-            for (int i = pfn; i < pfn + (1 << order); i++) {
-                int mfn = p2m[i];
-                map(i, -1, Access.NONE);
-                table.state(mfn, FrameState.FREE);
-                p2m[i] = -1;
-                DomainMemory from = memory;
-                if (from != null && i % DomainMemory.EXTENT_PAGES == 0) {
-                    from.revoke(i, mfn);
-                }
-                machine.free(mfn);
+            giveUp(pfn, order);
+        }
+    }
+
+    /** With the machine's lock held: an extent that has memory, and that nobody uses. */
+    private void giveUp(int pfn, int order) {
+        DomainMemory from = memory;
+        if (from != null) {
+            from.revoke(pfn, p2m[pfn]);
+        }
+        for (int i = pfn; i < pfn + (1 << order); i++) {
+            int mfn = p2m[i];
+            map(i, -1, Access.NONE);
+            table.state(mfn, FrameState.FREE);
+            p2m[i] = -1;
+            machine.free(mfn);
+        }
+        MemorySegment mapped = window;
+        if (mapped != null) {
+            try {
+                Libc.unmapFrom(mapped, (long) pfn * Machine.FRAME_SIZE, (long) Machine.FRAME_SIZE << order);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
-            MemorySegment mapped = window;
-            if (mapped != null) {
-                try {
-                    Libc.unmapFrom(mapped, (long) pfn * Machine.FRAME_SIZE, (long) Machine.FRAME_SIZE << order);
-                } catch (IOException e) {
-                    throw new UncheckedIOException(e);
+        }
+    }
+
+    // ---- the number of frames of its cache, changed by the guest of a certain boot
+
+    /**
+     * Takes memory for more frames (R1, R2). What is not finished is undone here, or by the reboot of a guest that
+     * died.
+     *
+     * @param step runs before each change
+     * @throws IOException if the machine has not enough; nothing is changed then
+     */
+    void grow(int asked, int count, Runnable step) throws IOException {
+        int to = XenProvider.pages(machine, count, pageSize);
+        int from;
+        synchronized (machine) {
+            requireAlive(asked);
+            from = reservation;
+            if (to - from > machine.freeFrames()) {
+                throw new IOException(machine.noMemory(to - from).getMessage());
+            }
+        }
+        boolean done = false;
+        try {
+            for (int pfn = from; pfn < to; ) {
+                int order = order(pfn, to);
+                step.run();
+                synchronized (machine) {
+                    requireAlive(asked);
+                    if (p2m[pfn] < 0) {
+                        populate(pfn, order);
+                    }
                 }
+                pfn += 1 << order;
+            }
+            step.run();
+            synchronized (machine) {
+                requireAlive(asked);
+                reservation = to;
+                frames = count;
+            }
+            done = true;
+        } catch (HypercallException e) {
+            throw new IOException(e.getMessage(), e);
+        } finally {
+            synchronized (machine) {
+                if (!done && !dead && boot == asked) {
+                    trim();
+                }
+            }
+        }
+    }
+
+    /** With the machine's lock held: from now on the cache has fewer frames, which {@link #giveBack} follows (R3). */
+    void cut(int count) {
+        frames = count;
+        reservation = XenProvider.pages(machine, count, pageSize);
+    }
+
+    /** R4: gives the machine what lies above the reservation. */
+    void giveBack(int asked, Runnable step) {
+        int unit = machine.isShared() ? Machine.LARGE_ORDER : 0;
+        int least = reservation;
+        for (int pfn = pages - (1 << unit); pfn >= least; pfn -= 1 << unit) {
+            if (p2m(pfn) < 0) {
+                continue;
+            }
+            step.run();
+            synchronized (machine) {
+                requireAlive(asked);
+                giveUp(pfn, unit);
             }
         }
     }

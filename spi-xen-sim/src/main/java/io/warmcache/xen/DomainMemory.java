@@ -22,24 +22,28 @@ final class DomainMemory implements AutoCloseable {
     private final String name;
     private final int fd;
     /** Of the VMM's mapping of the words: one left to the collector would keep the whole file's memory until then. */
-    private final Arena arena = Arena.ofShared();
+    private Arena arena = Arena.ofShared();
 
-    private final SharedInfo info;
+    private SharedInfo info;
+    /** Where the words lie in the file. */
+    private long infoAt;
+
+    private long infoBytes;
     /** Where each extent of pfns lies in the file, or -1. */
-    private final long[] offsets;
+    private long[] offsets;
 
     private long end;
 
-    DomainMemory(Domain domain) throws IOException {
+    DomainMemory(Domain domain, int pages) throws IOException {
         machine = domain.machine();
         name = "memory of " + domain;
         fd = Libc.sealedMemory("warmcache-xend-" + domain.id());
         boolean done = false;
         try {
-            long bytes = (SharedInfo.bytes(domain.pages()) + EXTENT - 1) / EXTENT * EXTENT;
-            Libc.grow(fd, 0, bytes, name);
-            end = bytes;
-            info = SharedInfo.map(fd, domain.pages(), arena);
+            infoBytes = wholeExtents(pages);
+            Libc.grow(fd, 0, infoBytes, name);
+            end = infoBytes;
+            info = SharedInfo.map(fd, 0, pages, arena);
             done = true;
         } finally {
             if (!done) {
@@ -47,8 +51,53 @@ final class DomainMemory implements AutoCloseable {
                 Libc.close(fd);
             }
         }
-        offsets = new long[domain.pages() / EXTENT_PAGES];
+        offsets = new long[pages / EXTENT_PAGES];
         Arrays.fill(offsets, -1);
+    }
+
+    private static long wholeExtents(int pages) {
+        return (SharedInfo.bytes(pages) + EXTENT - 1) / EXTENT * EXTENT;
+    }
+
+    /** Makes room for another number of pages, while nobody has it mapped: the words move, with what they say. */
+    @SuppressWarnings("MustBeClosedChecker") // closed with the memory, or when the words move again
+    void room(int pages) throws IOException {
+        long bytes = wholeExtents(pages);
+        Libc.grow(fd, end, bytes, name);
+        long at = end;
+        end += bytes;
+        Arena mapped = Arena.ofShared();
+        boolean done = false;
+        try {
+            SharedInfo next = SharedInfo.map(fd, at, pages, mapped);
+            next.takeOver(info);
+            info = next;
+            done = true;
+        } finally {
+            if (!done) {
+                mapped.close();
+                punch(at, bytes);
+            }
+        }
+        arena.close();
+        arena = mapped;
+        punch(infoAt, infoBytes);
+        infoAt = at;
+        infoBytes = bytes;
+        int before = offsets.length;
+        offsets = Arrays.copyOf(offsets, pages / EXTENT_PAGES);
+        if (offsets.length > before) {
+            Arrays.fill(offsets, before, offsets.length, -1);
+        }
+    }
+
+    /** Of a range that is never used again: where its memory cannot be given back it stays until the file goes. */
+    private void punch(long at, long bytes) {
+        try {
+            Libc.punch(fd, at, bytes, name);
+        } catch (IOException e) {
+            System.err.println("xen-simd: memory stays in use until the domain is dropped: " + e.getMessage());
+        }
     }
 
     int fd() {
@@ -59,8 +108,14 @@ final class DomainMemory implements AutoCloseable {
         return info;
     }
 
-    long[] offsets() {
-        return offsets.clone();
+    /** Where the words lie in the file. */
+    long infoAt() {
+        return infoAt;
+    }
+
+    /** Of the extents of pfns {@code from} to {@code to} - 1, from the first, that begins there. */
+    long[] offsets(int from, int to) {
+        return Arrays.copyOfRange(offsets, from / EXTENT_PAGES, to / EXTENT_PAGES);
     }
 
     /** Puts memory behind machine frames that lie together, and into the guest's file. */
@@ -76,13 +131,9 @@ final class DomainMemory implements AutoCloseable {
 
     /** Takes an extent away. A guest that keeps it mapped keeps a range that holds nothing any more. */
     void revoke(int pfn, int mfn) {
-        try {
-            Libc.unmapFrom(machine.memory(), (long) mfn * Machine.FRAME_SIZE, EXTENT);
-            Libc.punch(fd, offsets[pfn / EXTENT_PAGES], EXTENT, name);
-            offsets[pfn / EXTENT_PAGES] = -1;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        }
+        forget(mfn);
+        punch(offsets[pfn / EXTENT_PAGES], EXTENT);
+        offsets[pfn / EXTENT_PAGES] = -1;
     }
 
     /**

@@ -19,6 +19,7 @@ import io.warmcache.spi.SurvivorVisitor;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
@@ -35,7 +36,7 @@ final class GuestBackend implements FrameBackend {
     final int boot;
     final int pageSize;
     final int blocks;
-    private final int frames;
+    private final int room;
     private final MemorySegment window;
     private final BlockChecksum checksum;
     private final AttachReport report;
@@ -53,14 +54,15 @@ final class GuestBackend implements FrameBackend {
         this.domain = domain;
         machine = domain.machine();
         boot = domain.boot();
-        frames = cache.frames();
         pageSize = cache.pageSize();
         blocks = pageSize / Machine.FRAME_SIZE;
+        // Where memory is granted in whole extents there is more than was asked for.
+        room = Math.max(domain.frames, Math.min(cache.maxFrames(), domain.pages() / blocks));
         maxFiles = cache.maxFiles();
         this.checksum =
                 machine.breaks(Mutation.KEY_LEFT_OUT_OF_CHECKSUM) ? new KeylessChecksum(checksum) : checksum;
         this.report = report;
-        window = machine.isShared() ? MemorySegment.NULL : domain.mapWindow((long) frames * pageSize);
+        window = machine.isShared() ? MemorySegment.NULL : domain.mapWindow((long) room * pageSize);
     }
 
     /** Why the domain's records cannot be taken over; empty if they can. */
@@ -116,9 +118,13 @@ final class GuestBackend implements FrameBackend {
             domain.pageSize = cache.pageSize();
             domain.maxFiles = cache.maxFiles();
             domain.algorithm = checksum.algorithmId();
-            domain.hints = new int[cache.frames()];
-            domain.policyWords = new long[cache.frames() + cache.frames() / 2 + 8];
+            domain.frames = cache.frames();
+            domain.hints = new int[0];
+            domain.policyWords = new long[0];
         }
+        int room = domain.pages() / (cache.pageSize() / Machine.FRAME_SIZE);
+        domain.hints = Arrays.copyOf(domain.hints, room);
+        domain.policyWords = Arrays.copyOf(domain.policyWords, room + room / 2 + 8);
         String reason = warm ? "" : coldReason.isEmpty() ? "no cache had been in the domain" : coldReason;
         AttachReport report = new AttachReport(warm, reason, warm && domain.cleanStop, waited, unfinished);
         GuestBackend guest = new GuestBackend(domain, cache, checksum, report);
@@ -144,7 +150,78 @@ final class GuestBackend implements FrameBackend {
 
     @Override
     public int frames() {
-        return frames;
+        return domain.frames;
+    }
+
+    @Override
+    public int maxFrames() {
+        return room;
+    }
+
+    /** By ballooning: memory of frames that go is the machine's, frames that come have memory of the machine. */
+    @Override
+    public void resize(int count) throws IOException {
+        domain.step(boot, "resize");
+        if (count < 1 || count > room) {
+            throw new IllegalArgumentException(
+                    "the domain has room for 1 to " + room + " frames, not for " + count);
+        }
+        int before = domain.frames;
+        if (count < before) {
+            synchronized (machine) {
+                domain.requireAlive(boot);
+                for (int frame = count; frame < before; frame++) {
+                    if (busy.get(frame) || state(frame) != FrameState.FREE) {
+                        throw new IllegalStateException("frame " + frame + " is " + state(frame) + ", not FREE");
+                    }
+                }
+                domain.cut(count);
+            }
+            domain.giveBack(boot, () -> domain.step(boot, "decrease_reservation"));
+        } else if (count > before) {
+            domain.grow(boot, count, () -> domain.step(boot, "populate_physmap"));
+        }
+    }
+
+    /** As an exchange of machine frames would, bytes and records in one step; a guest's death is before it or after. */
+    @Override
+    public boolean move(int from, int to) {
+        domain.step(boot, "move");
+        synchronized (machine) {
+            domain.requireAlive(boot);
+            requireFrame(from);
+            requireFrame(to);
+            FrameState state = worst(from);
+            if ((state != FrameState.CLEAN && state != FrameState.WRITTEN)
+                    || worst(to) != FrameState.FREE
+                    || busy.get(from)
+                    || busy.get(to)) {
+                throw new IllegalStateException("frame " + from + " is " + state + " and frame " + to + " " + worst(to)
+                        + ": only a CLEAN or WRITTEN one can be moved, to a FREE one, and neither amid a request");
+            }
+            if (!agree(from)) {
+                return false;
+            }
+            MappingTable table = domain.table();
+            for (int b = 0; b < blocks; b++) {
+                int source = mfn(from, b);
+                int target = mfn(to, b);
+                domain.frame(target).copyFrom(domain.frame(source));
+                table.move(source, target);
+                domain.protect(target);
+                domain.mark(to * blocks + b);
+            }
+            int first = mfn(to, 0);
+            Device device = domain.devices().get(table.device[first]);
+            if (device != null) {
+                device.frameOf.replace(table.block[first] / blocks, from, to);
+            }
+            for (int b = 0; b < blocks; b++) {
+                domain.writable(mfn(from, b));
+            }
+            domain.hints[to] = domain.hints[from];
+            return true;
+        }
     }
 
     @Override
@@ -372,7 +449,7 @@ final class GuestBackend implements FrameBackend {
 
     /** What a guest logged; with the machine's lock held. A frame of a request under way is that request's. */
     void take(int kind, int frame) {
-        if (frame >= frames || busy.get(frame)) {
+        if (frame >= domain.frames || busy.get(frame)) {
             return;
         }
         FrameState state = worst(frame);
@@ -409,8 +486,8 @@ final class GuestBackend implements FrameBackend {
 
     /** Refuses frames that there are not: a guest may ask for anything. */
     void requireFrame(int frame) {
-        if (frame < 0 || frame >= frames) {
-            throw new IllegalArgumentException("frame " + frame + " of " + frames);
+        if (frame < 0 || frame >= domain.frames) {
+            throw new IllegalArgumentException("frame " + frame + " of " + domain.frames);
         }
     }
 

@@ -56,6 +56,7 @@ final class HostedFile extends GuestFile {
     /** With the machine's lock held: takes the frames for this request. */
     private void claim(int[] frames, int count) {
         for (int i = 0; i < count; i++) {
+            guest.requireFrame(frames[i]); // still: a resize may have taken it since the request came
             if (guest.busy.get(frames[i])) {
                 throw new IllegalStateException("frame " + frames[i] + " is in another request");
             }

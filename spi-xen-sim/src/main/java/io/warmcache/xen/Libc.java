@@ -205,7 +205,12 @@ final class Libc {
 
     /** A mapping of all of a file. */
     static MemorySegment map(int fd, long length, Arena arena) throws IOException {
-        return segment(mmap(0, length, MAP_SHARED, fd, 0), length, arena);
+        return map(fd, 0, length, arena);
+    }
+
+    /** A mapping of a part of a file. */
+    static MemorySegment map(int fd, long offset, long length, Arena arena) throws IOException {
+        return segment(mmap(0, length, MAP_SHARED, fd, offset), length, arena);
     }
 
     /** Private zeros, to be replaced piece by piece. */

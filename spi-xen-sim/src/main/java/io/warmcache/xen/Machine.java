@@ -197,6 +197,11 @@ public final class Machine implements AutoCloseable {
      * @throws HypercallException {@code ENOMEM} if the machine has not that many free frames
      */
     public Domain createDomain(String domainName, int pages) throws IOException {
+        return createDomain(domainName, pages, pages);
+    }
+
+    /** The same with room for {@code room} pages, of which the first {@code pages} have memory. */
+    Domain createDomain(String domainName, int room, int pages) throws IOException {
         synchronized (this) {
             requireOn();
             if (domain(domainName) != null) {
@@ -205,7 +210,7 @@ public final class Machine implements AutoCloseable {
             if (pages > freeCount) {
                 throw noMemory(pages);
             }
-            Domain domain = new Domain(this, nextDomain++, domainName, pages, random.nextLong());
+            Domain domain = new Domain(this, nextDomain++, domainName, room, pages, random.nextLong());
             domains.put(domain.id(), domain);
             boolean done = false;
             try {

@@ -42,6 +42,21 @@ final class MappingTable {
         lost.clear(mfn);
     }
 
+    /** Takes what is recorded of a frame over to another one; the first is FREE then. */
+    void move(int from, int to) {
+        device[to] = device[from];
+        block[to] = block[from];
+        checksum[to] = checksum[from];
+        generation[to] = generation[from];
+        writtenAt[to] = writtenAt[from];
+        boolean unforced = lost.get(from);
+        FrameState state = states[from];
+        state(from, FrameState.FREE);
+        state(to, state);
+        lost.set(to, unforced);
+        reuse.set(to, state != FrameState.FREE && !unforced);
+    }
+
     /** Whether the frame's bytes are kept for the next life of the guest. */
     boolean isKept(int mfn) {
         return states[mfn] == FrameState.CLEAN;

@@ -17,6 +17,8 @@ final class Op {
     static final int SYNC = 14;
     static final int DETACH = 15;
     static final int DROP = 16;
+    static final int RESIZE = 17;
+    static final int MOVE = 18;
 
     // a virtual disk, by its handle
     static final int IDENTIFY = 20;

@@ -38,18 +38,23 @@ import java.util.concurrent.atomic.AtomicInteger;
  * checksums without a call; only the VMM's own outlive this process.
  */
 final class RemoteBackend implements FrameBackend {
+    private static final System.Logger LOG = System.getLogger("io.warmcache");
     private static final FrameState[] STATES = FrameState.values();
     /** Of the call under way on this thread. */
     private static final ThreadLocal<FileEvictor> EVICTOR = new ThreadLocal<>();
 
     private final RemoteLink link;
-    private final int frames;
+    /** Frames that there is room for, of which the first {@link #frames} exist. */
+    private final int room;
+
+    private volatile int frames;
     private final int pageSize;
     private final int blocks;
     private final Map<Integer, BackingStore> stores = new ConcurrentHashMap<>();
     private final AtomicInteger nextStore = new AtomicInteger(1);
     private final Set<RemoteFile> files = ConcurrentHashMap.newKeySet();
     private final Object logging = new Object();
+    private final Object resizing = new Object();
     private final Arena arena = Arena.ofShared();
     private final MemorySegment memory;
     private final SharedInfo info;
@@ -70,7 +75,15 @@ final class RemoteBackend implements FrameBackend {
     private record Run(int extents, long offset) {}
 
     /** What the VMM answers to an attach. */
-    private record Attached(long incarnation, int algorithm, AttachReport report, int pages, List<Run> runs) {}
+    private record Attached(
+            long incarnation,
+            int algorithm,
+            AttachReport report,
+            int pages,
+            int frames,
+            int room,
+            long infoAt,
+            List<Run> runs) {}
 
     static RemoteBackend attach(Path socket, BackendConfig config) throws IOException {
         return new RemoteBackend(socket, config);
@@ -98,16 +111,8 @@ final class RemoteBackend implements FrameBackend {
 
     private RemoteBackend(Path socket, BackendConfig config) throws IOException {
         CacheConfig cache = config.cache();
-        frames = cache.frames();
         pageSize = cache.pageSize();
         blocks = pageSize / Machine.FRAME_SIZE;
-        states = new FrameState[frames];
-        Arrays.fill(states, FrameState.FREE);
-        flags = new byte[frames];
-        generations = new int[frames];
-        fileIds = new long[frames];
-        pages = new long[frames];
-        sums = new long[frames * blocks];
         link = new RemoteLink(socket, this::serve);
         boolean done = false;
         try {
@@ -115,18 +120,20 @@ final class RemoteBackend implements FrameBackend {
             report = attached.report;
             incarnation = attached.incarnation;
             checksum = algorithm(config, attached.algorithm);
+            frames = attached.frames;
+            room = attached.room;
+            states = new FrameState[room];
+            Arrays.fill(states, FrameState.FREE);
+            flags = new byte[room];
+            generations = new int[room];
+            fileIds = new long[room];
+            pages = new long[room];
+            sums = new long[room * blocks];
             int fd = link.grant();
             try {
-                memory = Libc.reserve((long) frames * pageSize, arena);
-                info = SharedInfo.map(fd, attached.pages, arena);
-                long at = 0;
-                for (Run run : attached.runs) {
-                    long bytes = Math.min(run.extents * DomainMemory.EXTENT, memory.byteSize() - at);
-                    if (bytes > 0) {
-                        Libc.mapInto(memory, at, bytes, fd, run.offset);
-                        at += bytes;
-                    }
-                }
+                memory = Libc.reserve((long) room * pageSize, arena);
+                info = SharedInfo.map(fd, attached.infoAt, attached.pages, arena);
+                mapRuns(memory, 0, attached.runs, fd);
             } finally {
                 Libc.close(fd);
             }
@@ -149,6 +156,7 @@ final class RemoteBackend implements FrameBackend {
                 out -> {
                     Wire.put(out, cache.name());
                     out.putLong(cache.capacity())
+                            .putLong(cache.maxCapacity())
                             .putInt(pageSize)
                             .putInt(config.checksum().algorithmId())
                             .putInt(cache.maxFiles())
@@ -166,15 +174,118 @@ final class RemoteBackend implements FrameBackend {
                     AttachReport found = new AttachReport(warm, cold, clean, in.getLong(), in.getInt());
                     int mapped = in.getInt();
                     link.joined(high, low, in.getInt());
-                    int extents = in.getInt();
-                    List<Run> runs = new ArrayList<>();
-                    for (int n = 0; n < extents; ) {
-                        Run run = new Run(in.getInt(), in.getLong());
-                        runs.add(run);
-                        n += run.extents;
-                    }
-                    return new Attached(number, algorithm, found, mapped, runs);
+                    int existing = in.getInt();
+                    int most = in.getInt();
+                    long infoAt = in.getLong();
+                    return new Attached(number, algorithm, found, mapped, existing, most, infoAt, runs(in));
                 });
+    }
+
+    private static List<Run> runs(ByteBuffer in) {
+        int extents = in.getInt();
+        List<Run> runs = new ArrayList<>();
+        for (int n = 0; n < extents; ) {
+            Run run = new Run(in.getInt(), in.getLong());
+            runs.add(run);
+            n += run.extents;
+        }
+        return runs;
+    }
+
+    /** Maps extents, from a byte of the memory on. */
+    private static void mapRuns(MemorySegment memory, long from, List<Run> runs, int fd) throws IOException {
+        long at = from;
+        for (Run run : runs) {
+            long bytes = Math.min(run.extents * DomainMemory.EXTENT, memory.byteSize() - at);
+            if (bytes > 0) {
+                Libc.mapInto(memory, at, bytes, fd, run.offset);
+                at += bytes;
+            }
+        }
+    }
+
+    /** Bytes of the extents that frames 0 to {@code count} - 1 lie in. */
+    private long extentBytes(int count) {
+        long bytes = (long) count * pageSize;
+        return (bytes + DomainMemory.EXTENT - 1) / DomainMemory.EXTENT * DomainMemory.EXTENT;
+    }
+
+    @Override
+    public int maxFrames() {
+        return room;
+    }
+
+    /** R1 to R6: whole extents go to the VMM, or come from it. */
+    @Override
+    public void resize(int count) throws IOException {
+        if (count < 1 || count > room) {
+            throw new IllegalArgumentException("the domain has room for 1 to " + room + " frames, not for " + count);
+        }
+        synchronized (resizing) {
+            int before = frames;
+            for (int frame = count; frame < before; frame++) {
+                require(frame, FrameState.FREE, FrameState.FREE);
+            }
+            if (count < before) {
+                var _ = link.call(Op.RESIZE, out -> out.putInt(count), RemoteBackend::runs);
+                frames = count;
+                unmap(extentBytes(count), extentBytes(before));
+            } else if (count > before) {
+                List<Run> runs = link.call(Op.RESIZE, out -> out.putInt(count), RemoteBackend::runs);
+                mapGrown(before, runs);
+                frames = count;
+            } else {
+                link.call(Op.SYNC, out -> { }); // whether there is still a VMM to ask
+            }
+        }
+    }
+
+    /** Where that fails the range stays mapped, which reads as zeros, and which nothing is put into. */
+    private void unmap(long from, long to) {
+        long end = Math.min(to, memory.byteSize());
+        try {
+            if (end > from) {
+                Libc.unmapFrom(memory, from, end - from);
+            }
+        } catch (IOException e) {
+            LOG.log(System.Logger.Level.DEBUG, "memory that was given back stays mapped", e);
+        }
+    }
+
+    private void mapGrown(int before, List<Run> runs) throws IOException {
+        boolean done = false;
+        try {
+            int fd = runs.isEmpty() ? -1 : link.grant();
+            try {
+                mapRuns(memory, extentBytes(before), runs, fd);
+            } finally {
+                if (fd >= 0) {
+                    Libc.close(fd);
+                }
+            }
+            done = true;
+        } finally {
+            if (!done) {
+                var _ = link.call(Op.RESIZE, out -> out.putInt(before), RemoteBackend::runs);
+                unmap(extentBytes(before), memory.byteSize());
+            }
+        }
+    }
+
+    @Override
+    public boolean move(int from, int to) {
+        boolean moved = unchecked(Op.MOVE, out -> out.putInt(from).putInt(to), in -> in.get() != 0);
+        if (moved) {
+            generations[to] = generations[from];
+            fileIds[to] = fileIds[from];
+            pages[to] = pages[from];
+            System.arraycopy(sums, from * blocks, sums, to * blocks, blocks);
+            info.hint(to, info.hint(from));
+            FrameState state = states[from];
+            state(from, FrameState.FREE);
+            state(to, state);
+        }
+        return moved;
     }
 
     private static BlockChecksum algorithm(BackendConfig config, int id) throws IOException {

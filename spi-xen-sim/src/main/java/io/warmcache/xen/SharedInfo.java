@@ -53,8 +53,16 @@ final class SharedInfo {
     }
 
     /** Maps them for as long as the arena lives. */
-    static SharedInfo map(int fd, int pages, Arena arena) throws IOException {
-        return new SharedInfo(Libc.map(fd, bytes(pages), arena), pages);
+    static SharedInfo map(int fd, long offset, int pages, Arena arena) throws IOException {
+        return new SharedInfo(Libc.map(fd, offset, bytes(pages), arena), pages);
+    }
+
+    /** Copies what the policy left, as far as there is room; the log is of no use to a successor. */
+    void takeOver(SharedInfo other) {
+        long hints = Math.min(policyAt, other.policyAt) - HINTS;
+        MemorySegment.copy(other.words, HINTS, words, HINTS, hints);
+        MemorySegment.copy(
+                other.words, other.policyAt, words, policyAt, 8L * Math.min(policyWords, other.policyWords));
     }
 
     /** Starts the log again for a new guest. */

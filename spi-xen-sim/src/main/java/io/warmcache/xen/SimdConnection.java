@@ -133,7 +133,14 @@ final class SimdConnection implements Runnable {
     private void attach(ByteBuffer in) throws IOException {
         SimdSession made = server.attach(
                 wire.socket().peerPid(),
-                Wire.string(in), in.getLong(), in.getInt(), in.getInt(), in.getInt(), in.getInt(), in.getLong());
+                Wire.string(in),
+                in.getLong(),
+                in.getLong(),
+                in.getInt(),
+                in.getInt(),
+                in.getInt(),
+                in.getInt(),
+                in.getLong());
         session = made;
         isFirst = true;
         if (!made.admit(wire)) {
@@ -151,9 +158,17 @@ final class SimdConnection implements Runnable {
         out.putLong(report.ownerWaitNanos()).putInt(report.unfinishedAttaches());
         out.putInt(made.domain.pages());
         out.putInt((int) ProcessHandle.current().pid());
-        long[] offsets = memory.offsets();
+        out.putInt(backend.frames()).putInt(backend.maxFrames()).putLong(memory.infoAt());
+        extents(out, memory, 0, made.domain.reservation());
+    }
+
+    /**
+     * Where the extents of pfns lie in the memory file, by the first of those that lie together, since there may be
+     * more of them than fit a message.
+     */
+    private static void extents(ByteBuffer out, DomainMemory memory, int from, int to) {
+        long[] offsets = memory.offsets(from, to);
         out.putInt(offsets.length);
-        // By the first of those that lie together, since there may be more of them than fit a message.
         for (int i = 0; i < offsets.length; ) {
             int run = 1;
             while (i + run < offsets.length && offsets[i + run] == offsets[i] + run * DomainMemory.EXTENT) {
@@ -161,6 +176,20 @@ final class SimdConnection implements Runnable {
             }
             out.putInt(run).putLong(offsets[i]);
             i += run;
+        }
+    }
+
+    /** Gives memory back, or grants more, and says where that lies. */
+    private void resize(SimdSession of, int count) throws IOException {
+        GuestBackend backend = of.backend;
+        int before = of.domain.reservation();
+        backend.resize(count);
+        synchronized (backend.machine) {
+            DomainMemory memory = of.domain.memory();
+            if (memory == null) {
+                throw new EOFException("the domain is gone");
+            }
+            extents(ok(), memory, Math.min(before, of.domain.reservation()), of.domain.reservation());
         }
     }
 
@@ -256,6 +285,11 @@ final class SimdConnection implements Runnable {
                 of.detached();
                 backend.domain.destroy();
                 ok();
+            }
+            case Op.RESIZE -> resize(of, in.getInt());
+            case Op.MOVE -> {
+                boolean moved = backend.move(in.getInt(), in.getInt());
+                ok().put((byte) (moved ? 1 : 0));
             }
             case Op.IDENTIFY -> {
                 StoreId id = FileDisk.identify(server.disk(Wire.string(in)), options(in));

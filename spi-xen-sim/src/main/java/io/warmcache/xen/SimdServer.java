@@ -157,6 +157,7 @@ final class SimdServer implements AutoCloseable {
             int pid,
             String name,
             long capacity,
+            long maxCapacity,
             int pageSize,
             int checksumId,
             int maxFiles,
@@ -168,6 +169,7 @@ final class SimdServer implements AutoCloseable {
         }
         CacheConfig cache = CacheConfig.of(name, capacity)
                 .withPageSize(pageSize)
+                .withMaxCapacity(maxCapacity)
                 .withMaxFiles(maxFiles)
                 .withMaxUnfinishedAttaches(maxUnfinished);
         BlockChecksum checksum = checksums.stream()
@@ -175,10 +177,6 @@ final class SimdServer implements AutoCloseable {
                 .findFirst()
                 .orElseThrow(() -> new IOException("xen-simd does not know the checksum algorithm " + checksumId
                         + ": start it with the guest's class path"));
-        long blocks = (long) cache.frames() * (pageSize / Machine.FRAME_SIZE);
-        int pages = Math.toIntExact((blocks + DomainMemory.EXTENT_PAGES - 1)
-                / DomainMemory.EXTENT_PAGES
-                * DomainMemory.EXTENT_PAGES);
         long most = Math.clamp(waitNanos, 0, Duration.ofHours(1).toNanos());
         synchronized (machine) {
             long waited = XenProvider.awaitOwner(
@@ -189,7 +187,7 @@ final class SimdServer implements AutoCloseable {
                 }
             }
             GuestBackend backend =
-                    XenProvider.attach(machine, new BackendConfig(cache, checksum, checksums), pages, waited);
+                    XenProvider.attach(machine, new BackendConfig(cache, checksum, checksums), waited);
             SimdSession session = new SimdSession(backend, pid);
             synchronized (this) {
                 sessions.removeIf(each -> each.domain.session != each);
@@ -233,7 +231,7 @@ final class SimdServer implements AutoCloseable {
             var _ = XenProvider.awaitOwner(machine, name, TimeUnit.SECONDS.toNanos(5), "a guest");
             Map<FrameState, Integer> counts = new EnumMap<>(FrameState.class);
             int blocks = Math.max(1, domain.pageSize / Machine.FRAME_SIZE);
-            for (int frame = 0; frame < domain.hints.length; frame++) {
+            for (int frame = 0; frame < domain.frames; frame++) {
                 counts.merge(domain.table().state(domain.p2m(frame * blocks)), 1, Integer::sum);
             }
             for (FrameState state : FrameState.values()) {

@@ -19,7 +19,7 @@ final class Wire implements AutoCloseable {
     /** Says that both ends talk of the same thing. */
     static final long MAGIC = 0x31444d4953584357L;
     /** Of this protocol. */
-    static final int VERSION = 1;
+    static final int VERSION = 2;
     /** The most bytes of a transfer within one message. */
     static final int MAX_TRANSFER = 128 << 10;
     /** The most bytes of a message. */

@@ -55,7 +55,7 @@ public final class XenProvider implements FrameBackendProvider {
         if (socket != null) {
             return RemoteBackend.attach(socket, config);
         }
-        int pages = Math.toIntExact((long) cache.frames() * cache.pageSize() / Machine.FRAME_SIZE);
+        int pages = Math.toIntExact((long) cache.maxFrames() * cache.pageSize() / Machine.FRAME_SIZE);
         Machine machine = Machine.namedOrCreate(machine(config), Math.multiplyExact(pages, 4));
         long wait = cache.ownerWait().isZero()
                 ? TimeUnit.SECONDS.toNanos(5)
@@ -66,34 +66,59 @@ public final class XenProvider implements FrameBackendProvider {
                     cache.name(),
                     wait,
                     "a cache of this process (pid " + ProcessHandle.current().pid() + ")");
-            return attach(machine, config, pages, waited);
+            return attach(machine, config, waited);
         }
     }
 
+    /** The pfns of that many frames; where memory is granted in whole extents, with the rest of the last one. */
+    static int pages(Machine machine, int frames, int pageSize) {
+        long unit = machine.isShared() ? DomainMemory.EXTENT_PAGES : 1;
+        long pages = (long) frames * (pageSize / Machine.FRAME_SIZE);
+        return Math.toIntExact((pages + unit - 1) / unit * unit);
+    }
+
     /** With the machine's lock held, and nobody attached to the domain: boots it, or makes it. */
-    static GuestBackend attach(Machine machine, BackendConfig config, int pages, long waited) throws IOException {
-        Domain domain = machine.domain(config.cache().name());
+    static GuestBackend attach(Machine machine, BackendConfig config, long waited) throws IOException {
+        CacheConfig cache = config.cache();
+        Domain domain = machine.domain(cache.name());
+        int room = pages(machine, cache.maxFrames(), cache.pageSize());
+        int wanted = pages(machine, cache.frames(), cache.pageSize());
         String coldReason = "";
         if (domain == null) {
             coldReason = "there was no domain";
-        } else if (domain.pages() != pages) {
-            coldReason = "the domain has " + domain.pages() + " pages of 4096 bytes, the configuration says " + pages;
+        } else if (!domain.used && (domain.pages() != room || domain.reservation() != wanted)) {
+            coldReason = "the domain has " + domain.pages() + " pages of 4096 bytes, the configuration says " + room;
         } else {
             coldReason = GuestBackend.coldReason(domain, config);
         }
         int unfinished = domain == null ? 0 : domain.unfinished;
-        if (!coldReason.isEmpty()) {
+        if (domain != null && coldReason.isEmpty()) {
+            if (domain.state() != Domain.State.RUNNING) {
+                domain.reboot();
+            }
+            if (domain.used) {
+                fit(domain, cache);
+            }
+        } else {
             if (domain != null) {
                 domain.destroy();
             }
-            domain = machine.createDomain(config.cache().name(), pages);
-        } else if (domain != null && domain.state() != Domain.State.RUNNING) {
-            domain.reboot();
-        }
-        if (domain == null) {
-            throw new IllegalStateException("a domain without a reason to be made anew exists");
+            domain = machine.createDomain(cache.name(), room, wanted);
         }
         return GuestBackend.attach(domain, config, coldReason, waited, unfinished);
+    }
+
+    /**
+     * Gives a domain that has been booted the room and the memory that are configured. What it has of either beyond
+     * that stays: the cache moves pages out of it first.
+     */
+    private static void fit(Domain domain, CacheConfig cache) throws IOException {
+        int frames = Math.max(domain.frames, cache.frames());
+        int room = pages(domain.machine(), Math.max(frames, cache.maxFrames()), domain.pageSize);
+        if (room != domain.pages()) {
+            domain.room(room);
+        }
+        domain.grow(domain.boot(), frames, () -> { });
     }
 
     /** With the machine's lock held; returns nanoseconds waited. */

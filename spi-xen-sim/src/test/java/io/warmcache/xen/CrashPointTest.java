@@ -60,6 +60,7 @@ class CrashPointTest {
         int crashes;
         int kept;
         int ballooned;
+        int resized;
         int recoverySteps;
         final Map<DropReason, Integer> dropped = new EnumMap<>(DropReason.class);
 
@@ -72,13 +73,20 @@ class CrashPointTest {
 
     /** Steps of the workload, or of the recovery when a second crash is asked for. */
     private static Killer run(long seed, int at, int second, boolean drain, Totals totals) {
+        return run(seed, at, second, drain, false, totals);
+    }
+
+    private static Killer run(long seed, int at, int second, boolean drain, boolean resizing, Totals totals) {
         Killer killer = new Killer(at, drain);
-        try (Lab lab = new Lab(seed)) {
+        try (Lab lab = resizing ? Lab.resizing(seed) : new Lab(seed)) {
             lab.machine.onStep(killer);
             boolean crashed = false;
             try {
                 lab.open();
                 for (int i = 0; i < OPERATIONS && lab.alive(); i++) {
+                    if (resizing && i % 3 == 0) {
+                        lab.resize();
+                    }
                     lab.operation(i);
                 }
             } catch (GuestCrash e) {
@@ -108,10 +116,11 @@ class CrashPointTest {
             totals.runs++;
             totals.kept += lab.kept;
             totals.ballooned += lab.ballooned;
+            totals.resized += lab.resized;
             lab.dropped.forEach((reason, n) -> totals.dropped.merge(reason, n, Integer::sum));
         } catch (Throwable t) {
             throw new AssertionError("-Dxen.crash=" + seed + ":" + at + (second == NEVER ? "" : ":" + second) + ":"
-                    + (drain ? "drain" : "tear") + " fails: " + t, t);
+                    + (drain ? "drain" : "tear") + (resizing ? " while its capacity changes" : "") + " fails: " + t, t);
         }
         return killer;
     }
@@ -133,6 +142,25 @@ class CrashPointTest {
         assertTrue(!totals.dropped.containsKey(DropReason.CHECKSUM), "nothing damaged a frame");
         assertTrue(totals.dropped.keySet().containsAll(Set.of(DropReason.DIRTY, DropReason.UNFORCED)));
         assertEquals(drain, !totals.dropped.containsKey(DropReason.FILLING), "a drained fill is complete");
+    }
+
+    /** Each step of {@code resize} and {@code move} is among them, and the recovery opens at another capacity. */
+    @Test
+    void aCrashBeforeEveryStepOfResizesServesNoWrongByte() {
+        long seed = 79;
+        Totals totals = new Totals();
+        Killer whole = run(seed, NEVER, NEVER, false, true, totals);
+        System.out.println("seed " + seed + ": " + whole.steps + " steps " + whole.names);
+        assertTrue(
+                whole.names.keySet().containsAll(Set.of("resize", "move", "decrease_reservation", "populate_physmap")),
+                () -> whole.names.toString());
+        Random random = new Random(seed);
+        for (int at = 0; at <= whole.steps; at += FULL ? 1 : 1 + random.nextInt(3)) {
+            run(seed, at, random.nextInt(4) == 0 ? random.nextInt(100) : NEVER, random.nextBoolean(), true, totals);
+        }
+        System.out.println(totals + ", " + totals.resized + " changes of capacity");
+        assertTrue(totals.kept > totals.runs, "recovery kept frames");
+        assertTrue(!totals.dropped.containsKey(DropReason.CHECKSUM), "nothing damaged a frame");
     }
 
     @Test

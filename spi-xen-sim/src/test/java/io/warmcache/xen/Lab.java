@@ -46,7 +46,7 @@ final class Lab implements AutoCloseable {
     }
 
     final Machine machine;
-    final CacheConfig config;
+    CacheConfig config;
     final VirtualDisk[] disks = new VirtualDisk[2];
     /** What each disk may hold: its image at the last force, and one for each change since. */
     private final List<List<byte[]>> images = List.of(new ArrayList<>(), new ArrayList<>());
@@ -59,6 +59,7 @@ final class Lab implements AutoCloseable {
     private Balloon balloon;
     private GuestBackend guest;
     int refused;
+    int resized;
     int kept;
     int ballooned;
     /** Whether the disks do what they are told, so that the model holds. */
@@ -71,6 +72,34 @@ final class Lab implements AutoCloseable {
     /** With every survivor validated when its file is mapped, if eager. */
     Lab(long seed, boolean eager) throws IOException {
         this(Machine.create("lab" + NUMBER.incrementAndGet(), 4 * FRAMES, seed), "guest", seed, eager);
+    }
+
+    /** One whose cache's capacity changes, online and from one life to the next. */
+    static Lab resizing(long seed) throws IOException {
+        Lab lab = new Lab(seed);
+        lab.config = lab.config.withMaxCapacity(2L * FRAMES * PAGE).withLatchTimeout(Duration.ofMillis(1));
+        return lab;
+    }
+
+    /** Changes the capacity, now and for the next guest. */
+    void resize() throws IOException {
+        int frames = 8 + random.nextInt(2 * FRAMES - 7);
+        if (balloon != null) {
+            balloon.close(); // what it pins would be in the way
+            balloon = null;
+        }
+        if (random.nextBoolean()) {
+            int next = 8 + random.nextInt(FRAMES - 7);
+            config = config.withMaxCapacity(0)
+                    .withCapacity((long) next * PAGE)
+                    .withMaxCapacity((long) (next + random.nextInt(2 * FRAMES - next + 1)) * PAGE);
+        }
+        try {
+            cache.resize((long) frames * PAGE);
+            resized++;
+        } catch (CacheException | IllegalArgumentException e) {
+            refused++; // more than there is room for
+        }
     }
 
     /** A guest on a machine that it may share with others. */

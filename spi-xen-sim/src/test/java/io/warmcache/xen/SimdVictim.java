@@ -2,6 +2,7 @@
 package io.warmcache.xen;
 
 import io.warmcache.CacheConfig;
+import io.warmcache.CacheException;
 import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
@@ -53,13 +54,31 @@ final class SimdVictim {
     public static void main(String[] args) throws Exception {
         int pageSize = Integer.parseInt(args[3]);
         MemorySegment account = account(Path.of(args[2] + ".account"));
-        PageCache cache = PageCache.open(config(Path.of(args[0]), args[1], pageSize));
+        PageCache cache = PageCache.open(
+                config(Path.of(args[0]), args[1], pageSize).withMaxCapacity(2L * FRAMES * pageSize));
         PagedFile file = cache.map(
                 Path.of(args[2]), MapOptions.DEFAULT.withPolicy(WritePolicy.valueOf(args[4])));
         System.out.println("READY kept=" + cache.recovery().kept());
         for (int t = 0; t < THREADS; t++) {
             int number = t;
             Thread.ofPlatform().start(() -> work(file, account, number, Long.parseLong(args[5])));
+        }
+        Thread.ofPlatform().start(() -> resize(cache, pageSize, new Random(Long.parseLong(args[5]))));
+    }
+
+    /** Memory comes and goes while it is killed. */
+    private static void resize(PageCache cache, int pageSize, Random random) {
+        try {
+            while (true) {
+                try {
+                    cache.resize((FRAMES / 4 + random.nextInt(7 * FRAMES / 4)) * (long) pageSize);
+                } catch (CacheException e) {
+                    System.out.println("not resized: " + e.getMessage()); // pages in the way stay dirty
+                }
+            }
+        } catch (Throwable t) {
+            t.printStackTrace();
+            Runtime.getRuntime().halt(3);
         }
     }
 

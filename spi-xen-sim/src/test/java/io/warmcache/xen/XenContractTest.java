@@ -17,7 +17,7 @@ class XenContractTest extends BackendContract {
 
     @BeforeEach
     void powerOn() throws IOException {
-        machine = Machine.create("contract", 4 * FRAMES, 3);
+        machine = Machine.create("contract", 8 * FRAMES, 3);
     }
 
     @Override

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.warmcache.BusyException;
 import io.warmcache.CacheConfig;
@@ -15,6 +16,7 @@ import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
@@ -27,6 +29,7 @@ import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -456,5 +459,120 @@ class XenSimdTest {
             assertFalse(PageCache.drop(config));
             assertEquals(server.machine().frames(), server.machine().freeFrames());
         }
+    }
+
+    // ---- memory that comes and goes
+
+    private CacheConfig sized(String name, int megabytes, int most) {
+        return SimdVictim.config(socket(), name, PAGE)
+                .withCapacity((long) megabytes << 20)
+                .withMaxCapacity((long) most << 20);
+    }
+
+    private Good sized(CacheConfig config, int pages) throws IOException {
+        Path path = file(config.name(), PAGE, pages, config.name().hashCode());
+        PageCache cache = PageCache.open(config);
+        Good good = new Good(cache, cache.map(path, MapOptions.DEFAULT), Files.readAllBytes(path));
+        good.check();
+        return good;
+    }
+
+    @Test
+    void memoryThatOneGuestGivesUpIsAnothersToTake() throws Exception {
+        try (SimdServer server = SimdServer.start(socket(), 12 << 20, directory, checksums())) {
+            Machine machine = server.machine();
+            Good one = sized(sized("one", 8, 8), 900);
+            Good two = sized(sized("two", 4, 8), 900);
+            assertEquals(0, machine.freeFrames());
+            IOException none = assertThrows(IOException.class, () -> two.cache.resize(8 << 20));
+            assertTrue(
+                    String.valueOf(none.getMessage()).contains("0 free frames of 4096 bytes, 1024 are needed: start"
+                            + " xen-simd with a larger --memory"),
+                    none.getMessage());
+            assertEquals(4 << 20, two.cache.capacity());
+            one.cache.resize(4 << 20);
+            assertEquals(1024, machine.freeFrames());
+            two.cache.resize(8 << 20);
+            assertEquals(0, machine.freeFrames());
+            two.check();
+            assertEquals(900, two.cache.stats().residentFrames());
+            one.check();
+            machine.check();
+            // A guest of another capacity finds its frames, and the rest of its memory is free again.
+            one.file.close();
+            one.cache.close();
+            PageCache smaller = PageCache.open(sized("one", 3, 3));
+            assertTrue(smaller.recovery().warm(), smaller.recovery().coldReason());
+            assertEquals(384, smaller.recovery().kept());
+            assertEquals(3 << 20, smaller.capacity());
+            Path path = directory.resolve("one");
+            Good again = new Good(smaller, smaller.map(path, MapOptions.DEFAULT), Files.readAllBytes(path));
+            again.check();
+            again.file.close();
+            again.cache.close();
+            two.check();
+            two.file.close();
+            two.cache.close();
+            machine.check();
+        }
+    }
+
+    @Test
+    void aDaemonOutOfDescriptorsKeepsItsGuestsAndRecovers() throws Exception {
+        try (SimdChild daemon = SimdChild.daemon(directory, "16m")) {
+            Good guest = good("first");
+            Path more = file("more", PAGE, 8, 5);
+            Path descriptors = Path.of("/proc", Long.toString(daemon.process.pid()), "fd");
+            long highest = highest(descriptors);
+            limitDescriptors(daemon, highest + 20);
+            List<UnixSocket> crowd = new ArrayList<>();
+            try {
+                for (int i = 0; i < 60; i++) {
+                    crowd.add(UnixSocket.connect(socket()));
+                }
+                await("no descriptor is left: " + daemon.said(), () -> daemon.said().contains("; trying again"));
+                guest.check();
+                IOException refused = assertThrows(
+                        IOException.class, () -> guest.cache.map(more, MapOptions.DEFAULT), "no descriptor for a disk");
+                assertTrue(String.valueOf(refused.getMessage()).contains("more"), refused.getMessage());
+                guest.check();
+            } finally {
+                crowd.forEach(UnixSocket::close);
+            }
+            await("those of the crowd are given back", () -> highest(descriptors) <= highest + 4);
+            Good second = good("second");
+            second.file.close();
+            second.cache.close();
+            guest.cache.map(more, MapOptions.DEFAULT).close();
+            guest.check();
+            guest.file.close();
+            guest.cache.close();
+            Good third = again(guest, "first");
+            assertTrue(third.cache.recovery().warm(), third.cache.recovery().coldReason());
+            third.file.close();
+            third.cache.close();
+        }
+    }
+
+    private static long highest(Path descriptors) {
+        try (Stream<Path> open = Files.list(descriptors)) {
+            return open.mapToLong(each -> Long.parseLong(each.toFile().getName())).max().orElseThrow();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    private static void limitDescriptors(SimdChild child, long most) throws Exception {
+        int rc = -1;
+        try {
+            rc = new ProcessBuilder(
+                            "prlimit", "--pid", Long.toString(child.process.pid()), "--nofile=" + most + ":" + most)
+                    .inheritIO()
+                    .start()
+                    .waitFor();
+        } catch (IOException e) {
+            System.out.println("no prlimit: " + e.getMessage());
+        }
+        assumeTrue(rc == 0, "limiting another process takes prlimit");
     }
 }

@@ -45,7 +45,10 @@ final class LocalBackend implements FrameBackend {
         }
     }
 
-    private final int frames;
+    /** Frames that there is memory for, of which the first {@link #frames} exist. */
+    private final int room;
+
+    private volatile int frames;
     private final int pageSize;
     private final int maxFiles;
     private final BlockChecksum checksum;
@@ -66,13 +69,14 @@ final class LocalBackend implements FrameBackend {
     LocalBackend(BackendConfig config) throws IOException {
         CacheConfig cache = config.cache();
         frames = cache.frames();
+        room = cache.maxFrames();
         pageSize = cache.pageSize();
         maxFiles = cache.maxFiles();
         checksum = config.checksum();
         incarnation = new SecureRandom().nextLong() | 1; // never 0
-        memory = allocate(arena, (long) frames * pageSize);
-        records = new Records(frames, pageSize / BlockChecksum.BLOCK_SIZE);
-        hints = new int[frames];
+        memory = allocate(arena, (long) room * pageSize);
+        records = new Records(room, pageSize / BlockChecksum.BLOCK_SIZE);
+        hints = new int[room];
     }
 
     private static MemorySegment allocate(Arena arena, long bytes) throws IOException {
@@ -82,7 +86,8 @@ final class LocalBackend implements FrameBackend {
             arena.close();
             throw new IOException(
                     "there is no memory for frames of " + bytes
-                            + " bytes: configure a smaller capacity, or give the process or its container more",
+                            + " bytes: configure a smaller capacity or maxCapacity, or give the process or its"
+                            + " container more",
                     e);
         }
     }
@@ -100,6 +105,36 @@ final class LocalBackend implements FrameBackend {
     @Override
     public int frames() {
         return frames;
+    }
+
+    @Override
+    public int maxFrames() {
+        return room;
+    }
+
+    /** The memory of all there is room for is the process's from open to close: Java gives none of a segment back. */
+    @Override
+    public void resize(int count) {
+        if (count < 1 || count > room) {
+            throw new IllegalArgumentException("there is room for 1 to " + room + " frames, not for " + count);
+        }
+        synchronized (lock) {
+            requireOpen();
+            for (int frame = count; frame < frames; frame++) {
+                records.require(frame, FrameState.FREE);
+            }
+            frames = count;
+        }
+    }
+
+    @Override
+    public boolean move(int from, int to) {
+        FrameState state = records.beginMove(from, to);
+        MemorySegment.copy(memory, (long) from * pageSize, memory, (long) to * pageSize, pageSize);
+        hints[to] = hints[from];
+        records.state(from, FrameState.FREE);
+        records.state(to, state);
+        return true;
     }
 
     @Override

@@ -62,6 +62,23 @@ final class Records {
         state(frame, FrameState.FILLING);
     }
 
+    /**
+     * Takes the record of a {@code CLEAN} or {@code WRITTEN} frame over into that of a {@code FREE} one, which is
+     * {@code FILLING} until its bytes are there.
+     *
+     * @return the state of {@code from}
+     */
+    FrameState beginMove(int from, int to) {
+        require(from, FrameState.CLEAN, FrameState.WRITTEN);
+        require(to, FrameState.FREE);
+        files[to] = files[from];
+        pages[to] = pages[from];
+        generations[to] = generations[from];
+        System.arraycopy(checksums, from * blocks, checksums, to * blocks, blocks);
+        state(to, FrameState.FILLING);
+        return state(from);
+    }
+
     void markDirty(int frame) {
         require(frame, FrameState.CLEAN, FrameState.WRITTEN, FrameState.DIRTY);
         state(frame, FrameState.DIRTY);

@@ -712,4 +712,181 @@ public abstract class BackendContract {
             assertNotEquals(files[i].fileId(), files[4].fileId(), "numbers are not used again");
         }
     }
+
+    // ---- resize, which a back end may leave out
+
+    private CacheConfig roomy(int frames) throws Exception {
+        return configuration()
+                .withMaxUnfinishedAttaches(0)
+                .withMaxFiles(4)
+                .withCapacity((long) frames * PAGE)
+                .withMaxCapacity(2L * FRAMES * PAGE);
+    }
+
+    /** Whether the back end cannot resize, which it must say with the mend. */
+    private static boolean cannotResize(FrameBackend b) throws IOException {
+        try {
+            b.resize(b.frames());
+            return false;
+        } catch (UnsupportedOperationException e) {
+            assertTrue(String.valueOf(e.getMessage()).contains("another capacity"), e.getMessage());
+            assertEquals(b.frames(), b.maxFrames());
+            assertThrows(UnsupportedOperationException.class, () -> b.move(0, 1));
+            return true;
+        }
+    }
+
+    @Test
+    void framesComeAndGoWithinTheRoomAndTheOthersStay() throws Exception {
+        byte[] content = random(50, 6 * PAGE);
+        ContractStore store = new ContractStore(content);
+        FrameBackend b = attach(roomy(FRAMES));
+        if (cannotResize(b)) {
+            return;
+        }
+        assertEquals(FRAMES, b.frames());
+        assertEquals(2 * FRAMES, b.maxFrames());
+        assertEquals(2L * FRAMES * PAGE, b.memory().byteSize());
+        BackendFile f = map(b, store);
+        f.fill(0, ints(0, FRAMES - 1), 2, content.length, 0);
+        b.resize(2 * FRAMES);
+        assertEquals(2 * FRAMES, b.frames());
+        for (int frame = FRAMES; frame < 2 * FRAMES; frame++) {
+            assertEquals(FrameState.FREE, state(b, frame));
+        }
+        f.fill(2, ints(FRAMES, 2 * FRAMES - 1), 2, content.length, 0);
+        int[] frames = {0, FRAMES - 1, FRAMES, 2 * FRAMES - 1};
+        for (int i = 0; i < frames.length; i++) {
+            assertMatches(b, frames[i], f.fileId(), i);
+            assertArrayEquals(Arrays.copyOfRange(content, i * PAGE, (i + 1) * PAGE), frame(b, frames[i]));
+        }
+        assertThrows(IllegalStateException.class, () -> b.resize(FRAMES));
+        assertEquals(2 * FRAMES, b.frames());
+        assertMatches(b, 2 * FRAMES - 1, f.fileId(), 3);
+        b.release(FRAMES);
+        b.release(2 * FRAMES - 1);
+        b.resize(FRAMES);
+        assertEquals(FRAMES, b.frames());
+        assertEquals(PAGE, frame(b, 2 * FRAMES - 1).length);
+        assertMatches(b, FRAMES - 1, f.fileId(), 1);
+        b.resize(FRAMES + 3);
+        f.fill(4, ints(FRAMES + 2), 1, content.length, 0);
+        assertMatches(b, FRAMES + 2, f.fileId(), 4);
+        assertArrayEquals(Arrays.copyOfRange(content, 4 * PAGE, 5 * PAGE), frame(b, FRAMES + 2));
+        assertThrows(IllegalArgumentException.class, () -> b.resize(2 * FRAMES + 1));
+        assertThrows(IllegalArgumentException.class, () -> b.resize(0));
+    }
+
+    @Test
+    void aMovedPageKeepsBytesRecordHintAndState() throws Exception {
+        byte[] content = random(51, 3 * PAGE);
+        ContractStore store = new ContractStore(content);
+        FrameBackend b = attach(roomy(FRAMES));
+        if (cannotResize(b)) {
+            return;
+        }
+        BackendFile f = map(b, store);
+        f.fill(0, ints(20, 21, 22), 3, content.length, 0b010);
+        b.hint(20, 0x77);
+        b.markDirty(22);
+        assertTrue(b.move(20, 4));
+        assertTrue(b.move(21, 5));
+        FrameBackend first = b;
+        assertThrows(IllegalStateException.class, () -> first.move(22, 6), "it is DIRTY");
+        assertThrows(IllegalStateException.class, () -> first.move(4, 5), "the target is not FREE");
+        assertEquals(FrameState.FREE, state(b, 20));
+        assertEquals(FrameState.FREE, state(b, 21));
+        assertEquals(FrameState.CLEAN, state(b, 4));
+        assertEquals(FrameState.WRITTEN, state(b, 5));
+        assertEquals(FrameState.DIRTY, state(b, 22));
+        assertEquals(0x77, b.hint(4));
+        assertMatches(b, 4, f.fileId(), 0);
+        assertMatches(b, 5, f.fileId(), 1);
+        assertArrayEquals(Arrays.copyOf(content, PAGE), frame(b, 4));
+        // It is an owned page as any other: it can be written, and its old frame filled.
+        b.markDirty(4);
+        put(b, 4, 100, random(52, 50));
+        f.writeBack(0, ints(4), ints(1), 1, content.length);
+        f.force();
+        b.forced(4);
+        b.forced(5);
+        assertMatches(b, 4, f.fileId(), 0);
+        f.fill(2, ints(20), 1, content.length, 0);
+        assertMatches(b, 20, f.fileId(), 2);
+        long id = f.fileId();
+        die(b);
+        b = attach(roomy(FRAMES));
+        if (keepsNothing(b)) {
+            return;
+        }
+        Map<Integer, Found> found = survivors(b);
+        assertEquals(new Found("CLEAN", id, 0), found.get(4));
+        assertEquals(new Found("CLEAN", id, 1), found.get(5));
+        assertFalse(found.containsKey(21));
+        assertMatches(b, 4, id, 0);
+        assertArrayEquals(Arrays.copyOfRange(content, PAGE, 2 * PAGE), frame(b, 5));
+    }
+
+    @Test
+    void aFrameChangedBehindItsRecordDoesNotMatchWhereItIsMovedTo() throws Exception {
+        ContractStore store = new ContractStore(random(53, PAGE));
+        FrameBackend b = attach(roomy(FRAMES));
+        if (cannotResize(b)) {
+            return;
+        }
+        BackendFile f = map(b, store);
+        f.fill(0, ints(9), 1, PAGE, 0);
+        put(b, 9, 5000, new byte[] {(byte) ~frame(b, 9)[5000]});
+        if (!b.move(9, 2)) {
+            return; // it found out by itself
+        }
+        FrameRecord r = record(b, 2);
+        long at = 2L * PAGE + BLOCK;
+        long sum = b.checksum().block(b.memory(), at, b.incarnation(), f.fileId(), 0, 1, r.generation);
+        assertNotEquals(r.checksums[1], sum);
+    }
+
+    @Test
+    void theNumberOfFramesOutlivesADeathAndFollowsTheConfiguration() throws Exception {
+        byte[] content = random(54, 3 * PAGE);
+        ContractStore store = new ContractStore(content);
+        FrameBackend b = attach(roomy(FRAMES));
+        if (cannotResize(b)) {
+            return;
+        }
+        BackendFile f = map(b, store);
+        b.resize(FRAMES + 7);
+        f.fill(0, ints(3, FRAMES + 6), 2, content.length, 0);
+        long id = f.fileId();
+        die(b);
+        b = attach(roomy(FRAMES));
+        if (keepsNothing(b)) {
+            return;
+        }
+        // More than is configured stays until the cache has moved pages out of it.
+        assertTrue(b.attachReport().warm(), b.attachReport().coldReason());
+        assertEquals(FRAMES + 7, b.frames());
+        assertEquals(new Found("CLEAN", id, 1), survivors(b).get(FRAMES + 6));
+        assertMatches(b, FRAMES + 6, id, 1);
+        assertTrue(b.move(FRAMES + 6, 11));
+        b.resize(8 + 4);
+        die(b);
+        // Less than is configured grows, and another room keeps every frame.
+        for (int most : new int[] {2 * FRAMES, 3 * FRAMES, FRAMES}) {
+            b = attach(roomy(FRAMES).withMaxCapacity((long) most * PAGE));
+            assertTrue(b.attachReport().warm(), b.attachReport().coldReason());
+            assertEquals(FRAMES, b.frames());
+            assertTrue(b.maxFrames() >= most, b.maxFrames() + " of " + most);
+            Map<Integer, Found> found = survivors(b);
+            assertEquals(new Found("CLEAN", id, 0), found.get(3));
+            assertEquals(new Found("CLEAN", id, 1), found.get(11));
+            assertEquals(2, found.size(), found::toString);
+            assertMatches(b, 3, id, 0);
+            assertMatches(b, 11, id, 1);
+            assertArrayEquals(Arrays.copyOfRange(content, PAGE, 2 * PAGE), frame(b, 11));
+            b.resize(most);
+            b.resize(FRAMES);
+            die(b);
+        }
+    }
 }

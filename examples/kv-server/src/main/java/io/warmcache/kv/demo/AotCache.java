@@ -32,11 +32,13 @@ final class AotCache {
      *
      * @param directory where caches are kept
      * @param settings of the servers' JVM
+     * @param backend whose classes the training run loads
      * @throws IOException if the training run fails or leaves no cache
      */
-    static Path obtain(Path directory, String settings, Training training) throws IOException, InterruptedException {
+    static Path obtain(Path directory, String settings, String backend, Training training)
+            throws IOException, InterruptedException {
         Files.createDirectories(directory);
-        Path cache = directory.resolve("kv-server-" + fingerprint(settings) + ".aot");
+        Path cache = directory.resolve("kv-server-" + fingerprint(settings, backend) + ".aot");
         if (Files.isRegularFile(cache)) {
             return cache;
         }
@@ -55,9 +57,9 @@ final class AotCache {
     }
 
     /** The JVM checks names, sizes and times of the jars itself, and would silently go without. */
-    private static String fingerprint(String settings) throws IOException {
+    private static String fingerprint(String settings, String backend) throws IOException {
         StringBuilder all = new StringBuilder();
-        all.append(Runtime.version()).append('\n').append(settings).append('\n');
+        all.append(Runtime.version()).append('\n').append(settings).append('\n').append(backend).append('\n');
         for (Path jar : Servers.classPath()) {
             all.append(jar).append(' ').append(Files.size(jar)).append(' ');
             all.append(Files.getLastModifiedTime(jar).to(TimeUnit.MICROSECONDS)).append('\n');

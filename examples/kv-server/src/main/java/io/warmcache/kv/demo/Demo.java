@@ -186,6 +186,7 @@ public final class Demo {
             return AotCache.obtain(
                     jar.resolveSibling("aot"),
                     String.join(" ", servers.jvmSettings()),
+                    options.backend,
                     (option, patience) -> train(image, trained, name, option, patience));
         } catch (IOException e) {
             progress.step("note: no AOT cache, the servers start without: " + e.getMessage());
