@@ -191,8 +191,10 @@ final class Journal {
                 settle(slot, unit, 0, Content.UNIT);
             }
         }
-        sizeFloor(slot, size);
-        sizeMax(slot, size);
+        if (size != old) {
+            sizeFloor(slot, size);
+            sizeMax(slot, size);
+        } // else nothing is done, and what was written behind the store's end stays to be flushed
         fence();
         pending(slot, -1);
     }

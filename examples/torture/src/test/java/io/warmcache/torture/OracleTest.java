@@ -170,6 +170,18 @@ class OracleTest {
         assertFalse(check(9 * Content.UNIT + 3).isEmpty());
     }
 
+    /** What a write-back cache has not written yet is not in the store because it was asked for the length it has. */
+    @Test
+    void aTruncateToThePresentLengthPromisesNothing() throws IOException {
+        journal.sizeFloor(SLOT, 0);
+        for (int unit = 0; unit < UNITS; unit++) {
+            journal.set(SLOT, unit, Field.FLOOR, 0);
+        }
+        journal.pending(SLOT, file.length);
+        journal.truncated(SLOT, file.length, file.length);
+        assertEquals(List.of(), check(0));
+    }
+
     @Test
     void aFileTooShortOrTooLongIsFound() throws IOException {
         List<String> problems = check(file.length - Content.UNIT);
