@@ -433,7 +433,9 @@ final class Worker implements Runnable {
     private void flushAll() throws IOException {
         try {
             cache.flush();
-        } catch (IOException e) {
+        } catch (CacheClosedException e) {
+            throw e;
+        } catch (IOException | CacheException e) {
             victim.expectedOfAny(e);
         }
     }
