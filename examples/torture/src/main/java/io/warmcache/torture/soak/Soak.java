@@ -57,22 +57,10 @@ public final class Soak {
     }
 
     /** Runs a soak; exits with 0 if all was flat and nothing wrong, 1 if not so, 2 if it could not run. */
-    public static void main(String[] args) throws IOException {
-        SoakOptions options = new SoakOptions();
-        CommandLine line = new CommandLine(options).setCaseInsensitiveEnumValuesAllowed(true);
-        try {
-            line.parseArgs(args);
-            options.check();
-        } catch (CommandLine.ParameterException e) {
-            System.err.println(e.getMessage());
-            System.exit(2);
-        }
-        if (options.help) {
-            line.usage(System.out);
-            return;
-        }
-        SoakReport report = run(options);
-        System.exit(report.good() ? 0 : 1);
+    public static void main(String[] args) {
+        System.exit(new CommandLine(new SoakOptions())
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .execute(args));
     }
 
     /** Runs it, prints the report and writes it to the directory of the options. */

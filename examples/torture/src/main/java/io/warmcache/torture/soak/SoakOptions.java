@@ -1,8 +1,10 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.torture.soak;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.security.SecureRandom;
+import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -13,18 +15,18 @@ import picocli.CommandLine.Spec;
 /** What the command line asks for. */
 @Command(
         name = "soak",
+        mixinStandardHelpOptions = true,
         sortOptions = false,
-        usageHelpAutoWidth = true,
+        exitCodeOnExecutionException = 2,
         description = {
-            "",
             "Keeps a cache under load in a child JVM and restarts it every 30 s, by kill -9 and in order by turns."
                     + " Every page is compared with its file after each restart, and with what was written at each"
                     + " read. Throughput, resident frames, memory, descriptors, threads and shared memory are"
-                    + " sampled; what grows fails the run. Writes soak.json and soak.svg.",
-            ""
+                    + " sampled; what grows fails the run. Writes soak.json and soak.svg."
         },
-        footer = {"", "Exit codes: 0 all flat and nothing wrong, 1 not so, 2 it could not run."})
-final class SoakOptions {
+        exitCodeListHeading = "%nExit codes:%n",
+        exitCodeList = {"0:all flat and nothing wrong", "1:not so", "2:wrong arguments, or it could not run"})
+final class SoakOptions implements Callable<Integer> {
     /** What keeps the memory. */
     enum Backend {
         SHM,
@@ -73,9 +75,6 @@ final class SoakOptions {
                     + " ${DEFAULT-VALUE}).")
     Path out = Path.of("");
 
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "This text.")
-    boolean help;
-
     long seedValue() {
         Long given = seed;
         if (given == null) {
@@ -85,24 +84,18 @@ final class SoakOptions {
         return given;
     }
 
-    /**
-     * Looks at what was given.
-     *
-     * @throws ParameterException if something is out of range; says what would do
-     */
-    void check() {
-        check(minutes > 0 && minutes <= 100_000, "--minutes", minutes, "more than 0");
-        check(every >= 0.5 && every <= 3600, "--every", every, "from 0.5 to 3600 seconds");
-        check(capacityMib >= 1 && capacityMib <= 16_384, "--capacity-mib", capacityMib, "from 1 to 16384");
-        check(rate >= 0, "--rate", rate, "0 or more");
+    @Override
+    public Integer call() throws IOException {
+        require(minutes > 0, "--minutes must be more than 0");
+        require(every >= 0.5, "--every must be 0.5 seconds or more");
+        require(capacityMib >= 1 && capacityMib <= 16_384, "--capacity-mib must be from 1 to 16384");
+        require(rate >= 0, "--rate must be 0 or more");
+        return Soak.run(this).good() ? 0 : 1;
     }
 
-    private void check(boolean good, String name, Object value, String right) {
-        if (!good) {
-            String message = name + " is " + value + ": it must be " + right;
-            throw spec == null
-                    ? new IllegalArgumentException(message)
-                    : new ParameterException(spec.commandLine(), message);
+    private void require(boolean good, String rule) {
+        if (!good && spec != null) {
+            throw new ParameterException(spec.commandLine(), rule);
         }
     }
 }

@@ -13,6 +13,8 @@ import java.util.Random;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -21,11 +23,14 @@ class SoakTest {
     @TempDir
     private Path out;
 
-    @Test
-    void aCacheRestartedUnderLoadServesNothingWrongAndLeavesNothingBehind() throws Exception {
+    @ParameterizedTest
+    @EnumSource(SoakOptions.Backend.class)
+    void aCacheRestartedUnderLoadServesNothingWrongAndLeavesNothingBehind(SoakOptions.Backend backend)
+            throws Exception {
         SoakOptions options = new SoakOptions();
-        options.minutes = 6 / 60.0;
-        options.every = 1;
+        options.backend = backend;
+        options.minutes = 4 / 60.0;
+        options.every = 0.8;
         options.capacityMib = 4;
         options.rate = 4000;
         options.out = out;
