@@ -438,7 +438,7 @@ final class Lane implements Runnable {
         LifePlan plan = new LifePlan(shape.arguments().toArray(String[]::new))
                 .with("validation", Validation.LAZY)
                 .with("maxCapacity", 0)
-                .with("capacity", xen ? 1L << 33 : 32L << 20);
+                .with("capacity", xen ? 1L << 30 : 32L << 20);
         plan.with("cache", xen ? plan.text("cache") + "-large" : segment);
         ChildProcess child = campaign.jvm().start(plan, List.of());
         child.tell("OPEN");
