@@ -47,6 +47,7 @@ final class BulkIo {
             return -1;
         }
         int length = (int) Math.min(wanted, end - position);
+        int hits = 0;
         int done = 0;
         int cuts = 0;
         while (done < length) {
@@ -56,9 +57,12 @@ final class BulkIo {
             int chunk = Math.min(length - done, file.pageSize - offset);
             try {
                 int pagesLeft = (int) (((position + length - 1) >>> file.pageShift) - page) + 1;
-                copyPage(page, offset, target, done, chunk, pagesLeft, once);
+                if (copyPage(page, offset, target, done, chunk, pagesLeft, once)) {
+                    hits++;
+                }
             } catch (IndexOutOfBoundsException e) {
                 if (page >= file.pages()) {
+                    file.counters.hits.add(hits);
                     return done == 0 ? -1 : done; // cut off meanwhile
                 }
                 if (++cuts == OPTIMISTIC_TRIES) {
@@ -68,10 +72,12 @@ final class BulkIo {
             }
             done += chunk;
         }
+        file.counters.hits.add(hits); // once: a shared counter costs as much as a small page
         return done;
     }
 
-    private void copyPage(
+    /** Returns whether the page was in memory. */
+    private boolean copyPage(
             long page, int offset, MemorySegment target, long at, int length, int pagesLeft, boolean once)
             throws IOException {
         boolean missed = false;
@@ -93,10 +99,7 @@ final class BulkIo {
                     throw e;
                 }
                 if (file.stillValid(leaf, slot, word, now)) {
-                    if (!missed) {
-                        file.counters.hits.increment();
-                    }
-                    return;
+                    return !missed;
                 }
                 tries++;
             } else {
@@ -108,6 +111,7 @@ final class BulkIo {
         }
         try (SharedPin pin = file.pin(page)) {
             MemorySegment.copy(pin.segment(), offset, target, at, length);
+            return false; // the pin has counted it
         }
     }
 

@@ -57,6 +57,7 @@ final class Cache implements PageCache {
     private static final String OPTION_MAINTENANCE = "core.maintenance";
 
     final CacheConfig config;
+    final boolean debug;
     final FrameBackend backend;
     final MemorySegment memory;
     final BlockChecksum checksum;
@@ -109,6 +110,7 @@ final class Cache implements PageCache {
 
     private Cache(CacheConfig config, FrameBackend backend, int versionBits, ImageDisk disk) {
         this.config = config;
+        debug = config.debug();
         this.backend = backend;
         memory = backend.memory();
         checksum = backend.checksum();
@@ -359,7 +361,7 @@ final class Cache implements PageCache {
                 return;
             }
             if (file.mappings > 1) {
-                mapping.closed = true;
+                mapping.end();
                 file.mappings--;
                 return;
             }
@@ -379,7 +381,7 @@ final class Cache implements PageCache {
                 // Also when the store failed to close: it is not the cache's any more. Somebody else may have mapped
                 // it again already.
                 if ((closing == null || file.backing != closing) && !mapping.closed) {
-                    mapping.closed = true;
+                    mapping.end();
                     file.mappings--;
                 }
                 unmapped.signalAll();
@@ -522,20 +524,20 @@ final class Cache implements PageCache {
     // --------------------------------------------------------------------------------------------------------
 
     void pinTaken(Object pin) {
-        if (config.debug()) {
+        if (debug) {
             pinSites.put(pin, new Throwable("pinned here"));
         }
     }
 
     void pinGone(Object pin) {
-        if (config.debug()) {
+        if (debug) {
             pinSites.remove(pin);
         }
     }
 
     private String describeSites() {
         if (pinSites.isEmpty()) {
-            return config.debug() ? "" : " (open the cache with debug to see where they were taken)";
+            return debug ? "" : " (open the cache with debug to see where they were taken)";
         }
         StringBuilder text = new StringBuilder();
         for (Throwable site : pinSites.values()) {

@@ -182,8 +182,7 @@ final class CachedFile {
     boolean stillValid(long[] leaf, int slot, long word, long epochThen) {
         VarHandle.acquireFence();
         long now = TranslationWord.acquire(leaf, slot);
-        return ((word ^ now) & TranslationWord.STAMP_MASK) == 0
-                && (epoch.get() == epochThen || Mutation.WRAP_EPOCH_NOT_COMPARED.isOn());
+        return ((word ^ now) & TranslationWord.STAMP_MASK) == 0 && isSame(epochThen, epoch.get());
     }
 
     /** Counts a use of a resident page, up to the limit. A lost race loses the count alone. */
@@ -193,7 +192,25 @@ final class CachedFile {
         }
     }
 
+    /** R6. */
+    static boolean isSame(long epochThen, long epochNow) {
+        return epochThen == epochNow || Mutation.WRAP_EPOCH_NOT_COMPARED.isOn();
+    }
+
     SharedPin pin(long page) {
+        long[] found = index.leaf(page);
+        if (found != null && poison == null) {
+            int slot = RadixIndex.slot(page);
+            long word = TranslationWord.acquire(found, slot);
+            if (TranslationWord.isResident(word) && tryPin(found, slot, page, word, 1)) {
+                counters.hits.increment();
+                return counted(found, slot, page, TranslationWord.frame(word));
+            }
+        }
+        return pinSlowly(page);
+    }
+
+    private SharedPin pinSlowly(long page) {
         long deadline = deadline();
         boolean missed = false;
         while (true) {

@@ -5,6 +5,7 @@ import io.warmcache.CacheClosedException;
 import io.warmcache.PageCursor;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -18,21 +19,31 @@ final class Cursor implements PageCursor {
 
     private static final int OPTIMISTIC_TRIES = 64;
     private static final int HITS_BATCH = 1024;
-    private static final long[] NO_LEAF = new long[RadixIndex.LEAF_SLOTS];
+
+    /** Of no place in the memory, whatever offset is added. */
+    private static final long UNPLACED = Long.MIN_VALUE;
 
     private final MappedFile mapping;
     private final CachedFile file;
+    private final WrapEpoch epochs;
     private final MemorySegment memory;
     private final int pageSize;
     private final int pageShift;
 
-    private long[] leaf = NO_LEAF;
-    private long leafNumber = -1;
-    private int slot;
+    /**
+     * The mapping's, or {@link PageLookup#NONE} while the cursor is closed or has its page pinned: one check for all
+     * that is out of the ordinary. No leaf is kept from one look at a page's word to the next, since storing a
+     * reference costs the collector's barrier, on some collectors with a fence in it; the leaf is in the cache by then.
+     */
+    private PageLookup lookup;
+
     private long page = -1;
     private long word;
     private long epoch;
-    private long base;
+
+    /** Where the page starts in the memory, or {@link #UNPLACED}, at which any read throws. */
+    private long base = UNPLACED;
+
     private int tries;
     private int hits;
     private boolean closed;
@@ -41,58 +52,82 @@ final class Cursor implements PageCursor {
     Cursor(MappedFile mapping, CachedFile file) {
         this.mapping = mapping;
         this.file = file;
-        memory = file.cache.memory.asReadOnly();
+        lookup = mapping.lookup;
+        epochs = file.epoch;
+        memory = file.frames.readOnly;
         pageSize = file.pageSize;
         pageShift = file.pageShift;
     }
 
+    /** R1 and R2 of a page that is resident and used often; {@link #seekSlowly} for all others. */
     @Override
     public void seek(long target) {
-        if (closed || mapping.closed) {
-            throw closed();
+        long[] leaf = lookup.leaf(target);
+        if (leaf != null) {
+            long now = epochs.get();
+            long found = TranslationWord.acquire(leaf, RadixIndex.slot(target));
+            if (TranslationWord.isHot(found)) {
+                place(target, found, now);
+                tries = 0;
+                countHit();
+                return;
+            }
         }
-        if (pin != null) {
-            unpin();
-        }
-        tries = 0;
-        if (!find(target, true)) {
-            fault(target);
-        } else if (++hits == HITS_BATCH) {
-            addHits();
-        }
-        page = target;
+        seekSlowly(target);
     }
 
-    /** R1 and R2. */
-    private boolean find(long target, boolean use) {
-        long number = target >>> RadixIndex.LEAF_BITS;
-        if (number != leafNumber) {
-            long[] found = file.index.leaf(target);
-            if (found == null) {
-                return false;
-            }
-            leaf = found;
-            leafNumber = number;
+    private void seekSlowly(long target) {
+        checkOpen();
+        unpin();
+        tries = 0;
+        if (find(target, true)) {
+            countHit();
+        } else {
+            fault(target);
         }
-        slot = RadixIndex.slot(target);
-        epoch = file.epoch.get();
-        long now = TranslationWord.acquire(leaf, slot);
-        if (!TranslationWord.isResident(now)) {
+    }
+
+    private void countHit() {
+        if (++hits == HITS_BATCH) {
+            addHits();
+        }
+    }
+
+    private void place(long target, long at, long epochThen) {
+        page = target;
+        word = at;
+        epoch = epochThen;
+        base = (long) TranslationWord.frame(at) << pageShift;
+    }
+
+    private void unplace() {
+        page = -1;
+        base = UNPLACED;
+    }
+
+    private boolean find(long target, boolean use) {
+        long[] leaf = lookup.leaf(target);
+        if (leaf == null) {
+            return false;
+        }
+        int slot = RadixIndex.slot(target);
+        long now = epochs.get();
+        long found = TranslationWord.acquire(leaf, slot);
+        if (!TranslationWord.isResident(found)) {
             return false;
         }
         if (use) {
-            CachedFile.touch(leaf, slot, now);
+            CachedFile.touch(leaf, slot, found);
         }
-        word = now;
-        base = (long) TranslationWord.frame(now) << pageShift;
+        place(target, found, now);
         return true;
     }
 
     private void fault(long target) {
-        page = -1; // should this throw, nothing may be read before the next seek
+        unplace(); // should this throw, nothing may be read before the next seek
         do {
+            checkOpen(); // a lookup that ends finds nothing
             file.faultStamp(target);
-            leafNumber = -1;
             // The access that brought a page in is no use of it, by which the policy would know a page worth keeping.
         } while (!find(target, false));
     }
@@ -103,11 +138,17 @@ final class Cursor implements PageCursor {
     }
 
     private long at(int offset, int length) {
-        if (page < 0) {
-            throw unplaced();
+        if (offset < 0 || offset > pageSize - length) {
+            throw outside(offset, length);
         }
-        Objects.checkFromIndexSize(offset, length, pageSize);
         return base + offset;
+    }
+
+    private RuntimeException outside(int offset, int length) {
+        return page < 0
+                ? unplaced()
+                : new IndexOutOfBoundsException(
+                        length + " bytes at offset " + offset + " of a page of " + pageSize + " bytes");
     }
 
     private RuntimeException unplaced() {
@@ -118,8 +159,8 @@ final class Cursor implements PageCursor {
     public byte getByte(int offset) {
         try {
             return memory.get(ValueLayout.JAVA_BYTE, at(offset, 1));
-        } catch (IllegalStateException e) {
-            throw ended(e);
+        } catch (IllegalStateException | IndexOutOfBoundsException e) {
+            throw failed(e);
         }
     }
 
@@ -127,8 +168,8 @@ final class Cursor implements PageCursor {
     public short getShort(int offset) {
         try {
             return memory.get(SHORT, at(offset, 2));
-        } catch (IllegalStateException e) {
-            throw ended(e);
+        } catch (IllegalStateException | IndexOutOfBoundsException e) {
+            throw failed(e);
         }
     }
 
@@ -136,8 +177,8 @@ final class Cursor implements PageCursor {
     public int getInt(int offset) {
         try {
             return memory.get(INT, at(offset, 4));
-        } catch (IllegalStateException e) {
-            throw ended(e);
+        } catch (IllegalStateException | IndexOutOfBoundsException e) {
+            throw failed(e);
         }
     }
 
@@ -145,77 +186,94 @@ final class Cursor implements PageCursor {
     public long getLong(int offset) {
         try {
             return memory.get(LONG, at(offset, 8));
-        } catch (IllegalStateException e) {
-            throw ended(e);
+        } catch (IllegalStateException | IndexOutOfBoundsException e) {
+            throw failed(e);
         }
     }
 
     @Override
     public void copyTo(int offset, MemorySegment target, long targetOffset, int length) {
         try {
-            MemorySegment.copy(memory, at(offset, length), target, targetOffset, length);
-        } catch (IllegalStateException e) {
-            throw ended(e);
+            MemorySegment.copy(memory, range(offset, length), target, targetOffset, length);
+        } catch (IllegalStateException | IndexOutOfBoundsException e) {
+            throw failed(e);
         }
     }
 
     @Override
     public void copyTo(int offset, byte[] target, int targetIndex, int length) {
         try {
-            MemorySegment.copy(memory, ValueLayout.JAVA_BYTE, at(offset, length), target, targetIndex, length);
-        } catch (IllegalStateException e) {
-            throw ended(e);
+            MemorySegment.copy(memory, ValueLayout.JAVA_BYTE, range(offset, length), target, targetIndex, length);
+        } catch (IllegalStateException | IndexOutOfBoundsException e) {
+            throw failed(e);
         }
     }
 
-    /** The frames' memory ends with the cache. */
-    private RuntimeException ended(IllegalStateException e) {
-        return file.cache.closing ? closed() : e;
+    private long range(int offset, int length) {
+        Objects.checkFromIndexSize(offset, length, pageSize);
+        return base + offset;
     }
 
+    /** What an access means that could not be made: the frames' memory ends with the cache. */
+    private RuntimeException failed(RuntimeException e) {
+        return page < 0 ? unplaced() : e instanceof IllegalStateException && file.cache.closing ? closed() : e;
+    }
+
+    /** R4 to R6. */
     @Override
     public boolean shouldRetry() {
+        VarHandle.acquireFence();
+        long target = page;
+        long[] leaf = lookup.leaf(target);
+        if (leaf != null) {
+            long now = TranslationWord.acquire(leaf, RadixIndex.slot(target));
+            if (((word ^ now) & TranslationWord.STAMP_MASK) == 0 && CachedFile.isSame(epoch, epochs.get())) {
+                return false;
+            }
+        }
+        return retry();
+    }
+
+    private boolean retry() {
         if (page < 0) {
             throw unplaced();
         }
         SharedPin held = pin;
         if (held != null) {
             // Nobody knows of this pin: held any longer it would keep writers, this thread among them, from the page.
-            leaf = held.leaf();
-            leafNumber = page >>> RadixIndex.LEAF_BITS;
-            slot = RadixIndex.slot(page);
-            epoch = file.epoch.get();
-            word = TranslationWord.acquire(leaf, slot);
+            epoch = epochs.get();
+            word = TranslationWord.acquire(held.leaf(), RadixIndex.slot(page));
             unpin();
-        } else if (!file.stillValid(leaf, slot, word, epoch)) {
-            retry();
-            return true;
+            tries = 0;
+            return false;
         }
-        tries = 0;
-        return false;
-    }
-
-    private void retry() {
-        if (closed || mapping.closed) {
-            throw closed();
-        }
+        checkOpen();
         long target = page;
         if (++tries >= OPTIMISTIC_TRIES) {
-            page = -1;
-            SharedPin held = file.pin(target);
+            unplace();
+            held = file.pin(target);
             pin = held;
+            lookup = PageLookup.NONE;
+            page = target;
             base = held.base();
         } else if (!find(target, false)) {
             fault(target);
         }
-        page = target;
+        return true;
     }
 
     private void unpin() {
         SharedPin held = pin;
         pin = null;
         if (held != null) {
+            lookup = mapping.lookup;
             held.close();
+        }
+    }
+
+    private void checkOpen() {
+        if (closed || mapping.closed) {
+            throw closed();
         }
     }
 
@@ -232,8 +290,9 @@ final class Cursor implements PageCursor {
     public void close() {
         if (!closed) {
             closed = true;
-            page = -1;
+            unplace();
             unpin();
+            lookup = PageLookup.NONE;
             addHits();
         }
     }

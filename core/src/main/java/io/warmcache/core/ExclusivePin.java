@@ -62,7 +62,7 @@ final class ExclusivePin implements WritePin {
         this.extending = extending;
         initialDirty = file.frames.dirtyBlocks[frame];
         MemorySegment inFrame = file.frames.slice(frame);
-        if (file.cache.config.debug()) {
+        if (file.cache.debug) {
             debugArena = Arena.ofShared();
             bytes = debugArena.allocate(file.pageSize, 8).copyFrom(inFrame);
         } else {

@@ -24,6 +24,9 @@ import org.jspecify.annotations.Nullable;
 final class FrameTable {
     final FrameBackend backend;
 
+    /** The memory of all frames, for those who must not write. */
+    final MemorySegment readOnly;
+
     /** Frames there is room for; {@link #capacity} of them exist. */
     final int frames;
 
@@ -111,6 +114,7 @@ final class FrameTable {
         this.counters = counters;
         this.epoch = epoch;
         this.waiters = waiters;
+        readOnly = backend.memory().asReadOnly();
         frames = backend.maxFrames();
         capacity = backend.frames();
         limit = capacity;
@@ -133,6 +137,10 @@ final class FrameTable {
 
     MemorySegment slice(int frame) {
         return backend.memory().asSlice((long) frame << pageShift, pageSize);
+    }
+
+    MemorySegment readOnly(int frame) {
+        return readOnly.asSlice((long) frame << pageShift, pageSize);
     }
 
     /** Names the page of a frame; before the word that names the frame is published. */

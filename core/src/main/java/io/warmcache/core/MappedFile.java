@@ -19,13 +19,27 @@ final class MappedFile implements PagedFile {
     private static final int OPTIMISTIC_TRIES = 64;
 
     private final CachedFile file;
+    private final WrapEpoch epochs;
     private final MemorySegment memory;
+    private final int pageShift;
+
+    /** Finds nothing once the mapping is closed. */
+    final PageLookup lookup;
 
     volatile boolean closed;
 
     MappedFile(CachedFile file) {
         this.file = file;
-        memory = file.cache.memory.asReadOnly();
+        epochs = file.epoch;
+        memory = file.frames.readOnly;
+        pageShift = file.pageShift;
+        lookup = new PageLookup(file.index);
+    }
+
+    /** In this order: whoever finds nothing asks whether the mapping is closed. */
+    void end() {
+        closed = true;
+        lookup.end();
     }
 
     CachedFile file() {
@@ -55,14 +69,16 @@ final class MappedFile implements PagedFile {
         return new Cursor(this, file());
     }
 
+    /** R1 and R2, as {@link #stamp}. */
     @Override
     public long tryStamp(long page) {
-        long[] leaf = file().index.leaf(page);
+        long[] leaf = lookup.leaf(page);
         if (leaf == null) {
+            file(); // says so if the mapping is closed
             return 0;
         }
         int slot = RadixIndex.slot(page);
-        long epoch = file.epoch.get();
+        long epoch = epochs.get();
         long word = TranslationWord.acquire(leaf, slot);
         if (!TranslationWord.isResident(word)) {
             return 0;
@@ -73,14 +89,27 @@ final class MappedFile implements PagedFile {
 
     @Override
     public long stamp(long page) {
-        long stamp = tryStamp(page);
-        return stamp != 0 ? stamp : file.faultStamp(page);
+        long[] leaf = lookup.leaf(page);
+        if (leaf != null) {
+            long epoch = epochs.get();
+            long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
+            if (TranslationWord.isHot(word)) {
+                return TranslationWord.stamp(word, epoch);
+            }
+        }
+        return stampSlowly(page);
     }
 
+    private long stampSlowly(long page) {
+        long stamp = tryStamp(page);
+        return stamp != 0 ? stamp : file().faultStamp(page);
+    }
+
+    /** R4 to R6. */
     @Override
     public boolean valid(long page, long stamp) {
         VarHandle.acquireFence();
-        long[] leaf = file.index.leaf(page);
+        long[] leaf = lookup.leaf(page);
         if (leaf == null) {
             if (page < 0) {
                 throw new IndexOutOfBoundsException("page " + page + " of " + file.name);
@@ -88,12 +117,13 @@ final class MappedFile implements PagedFile {
             return false;
         }
         long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
-        return TranslationWord.isResident(word) && TranslationWord.stamp(word, file.epoch.get()) == stamp;
+        // What equals a stamp is RESIDENT, as every stamp but 0 says that it was.
+        return TranslationWord.stamp(word, epochs.get()) == stamp && stamp != 0;
     }
 
     @Override
     public long offset(long stamp) {
-        return (long) TranslationWord.frame(stamp) << file.pageShift;
+        return (long) TranslationWord.frame(stamp) << pageShift;
     }
 
     @Override
@@ -101,27 +131,65 @@ final class MappedFile implements PagedFile {
         return memory;
     }
 
+    /**
+     * Everything that is not a hit is done by methods that are not given the reader, and the reader is called in one
+     * place only: a second one, cold, would not be inlined, and a reader that holds something of its own would be
+     * allocated on every hit for its sake.
+     */
     @Override
     public long read(long page, PageReader reader) {
-        for (int tries = 0; tries < OPTIMISTIC_TRIES; tries++) {
-            long stamp = stamp(page);
-            long result;
+        for (int tries = 0; ; tries++) {
+            long[] leaf = lookup.leaf(page);
+            long epoch = epochs.get();
+            long word = leaf == null ? TranslationWord.EMPTY : TranslationWord.acquire(leaf, RadixIndex.slot(page));
+            if (leaf == null || !TranslationWord.isHot(word)) {
+                leaf = leafOfReadable(page);
+                epoch = epochs.get();
+                word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
+            }
+            SharedPin pin = null;
+            if (!TranslationWord.isResident(word) || tries == OPTIMISTIC_TRIES) {
+                pin = file().pin(page);
+            }
+            long result = 0;
+            Throwable thrown = null;
             try {
-                result = reader.read(memory, offset(stamp));
+                result = reader.read(
+                        memory, pin == null ? (long) TranslationWord.frame(word) << pageShift : pin.base());
             } catch (Throwable t) {
                 // Good bytes make a good exception; one from garbage means nothing.
-                if (valid(page, stamp) || Mutation.GARBAGE_EXCEPTION_RETHROWN.isOn()) {
-                    throw t;
+                thrown = t;
+            }
+            if (pin != null) {
+                pin.close();
+            } else {
+                VarHandle.acquireFence();
+                long now = TranslationWord.acquire(leaf, RadixIndex.slot(page));
+                boolean changed = ((word ^ now) & TranslationWord.STAMP_MASK) != 0
+                        || !CachedFile.isSame(epoch, epochs.get());
+                if (changed && (thrown == null || !Mutation.GARBAGE_EXCEPTION_RETHROWN.isOn())) {
+                    continue;
                 }
-                continue;
             }
-            if (valid(page, stamp)) {
-                return result;
+            if (thrown != null) {
+                throw MappedFile.<RuntimeException>asIs(thrown);
             }
+            return result;
         }
-        try (SharedPin pin = file().pin(page)) {
-            return reader.read(memory, pin.base());
+    }
+
+    /** The leaf of a page that was readable a moment ago, after counting a use of it or reading it from the store. */
+    private long[] leafOfReadable(long page) {
+        if (tryStamp(page) == 0) {
+            file().faultStamp(page);
         }
+        return file.index.leafOrCreate(page);
+    }
+
+    /** Rethrows what a reader has thrown, of which it declares nothing: checked exceptions do not get there. */
+    @SuppressWarnings({"unchecked", "TypeParameterUnusedInFormals"})
+    private static <T extends Throwable> T asIs(Throwable thrown) throws T {
+        throw (T) thrown;
     }
 
     @Override

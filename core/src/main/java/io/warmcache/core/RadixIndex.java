@@ -21,6 +21,7 @@ final class RadixIndex {
     static final long MAX_PAGES = 1L << 32;
 
     private static final VarHandle NODE = MethodHandles.arrayElementVarHandle(Object[].class);
+    private static final VarHandle LEAVES = MethodHandles.arrayElementVarHandle(long[][].class);
     private static final VarHandle ROOT;
 
     static {
@@ -42,7 +43,10 @@ final class RadixIndex {
         }
     }
 
-    private Root root = new Root(0, new @Nullable Object[FANOUT]);
+    /** The leaves of the first pages: the leftmost of the lowest nodes, however high the tree has grown. */
+    final long @Nullable [][] near = new long @Nullable [FANOUT][];
+
+    private Root root = new Root(0, near);
 
     static int slot(long page) {
         return (int) page & (LEAF_SLOTS - 1);
@@ -64,7 +68,7 @@ final class RadixIndex {
             }
             node = (Object[]) next;
         }
-        return (long[]) NODE.getAcquire(node, (int) number & (FANOUT - 1));
+        return (long[]) LEAVES.getAcquire((long[][]) node, (int) number & (FANOUT - 1));
     }
 
     /** The leaf of a page from 0 to {@link #MAX_PAGES}, made if there is none. */
@@ -84,15 +88,21 @@ final class RadixIndex {
         }
         @Nullable Object[] node = r.node;
         for (int shift = r.shift; shift > 0; shift -= FANOUT_BITS) {
-            node = (Object[]) childOrCreate(node, (int) (number >>> shift) & (FANOUT - 1), false);
+            node = (Object[]) childOrCreate(node, (int) (number >>> shift) & (FANOUT - 1), shift);
         }
-        return (long[]) childOrCreate(node, (int) number & (FANOUT - 1), true);
+        return (long[]) childOrCreate(node, (int) number & (FANOUT - 1), 0);
     }
 
-    private static Object childOrCreate(@Nullable Object[] node, int index, boolean leaf) {
+    /** A child of a node whose children cover {@code 1 << shift} leaves each. */
+    private static Object childOrCreate(@Nullable Object[] node, int index, int shift) {
         Object child = NODE.getAcquire(node, index);
         if (child == null) {
-            Object made = leaf ? new long[LEAF_SLOTS] : new @Nullable Object[FANOUT];
+            Object made =
+                    switch (shift) {
+                        case 0 -> new long[LEAF_SLOTS];
+                        case FANOUT_BITS -> new long @Nullable [FANOUT][];
+                        default -> new @Nullable Object[FANOUT];
+                    };
             Object witness = NODE.compareAndExchange(node, index, null, made);
             child = witness == null ? made : witness;
         }

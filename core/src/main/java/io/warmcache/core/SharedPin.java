@@ -5,7 +5,6 @@ import io.warmcache.CacheClosedException;
 import io.warmcache.ReadPin;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,25 +16,34 @@ final class SharedPin implements ReadPin {
     private final int slot;
     private final long page;
     private final int frame;
-    private final AtomicBoolean closed = new AtomicBoolean();
-    private final @Nullable Arena debugArena;
-    private final MemorySegment bytes;
+    private final @Nullable DebugCopy copy;
 
-    @SuppressWarnings("MustBeClosedChecker") // the arena ends with the pin
+    /**
+     * Written under the pin's monitor, which unlike a CAS costs nothing where the compiler sees that no other code gets
+     * hold of the pin, nor then needs the pin an object. Read without it: whoever uses a pin that another thread closes
+     * at that moment was late.
+     */
+    private boolean closed;
+
+    /** What is lent in place of the frame. */
+    private static final class DebugCopy {
+        final Arena arena;
+        final MemorySegment bytes;
+
+        @SuppressWarnings("MustBeClosedChecker") // the arena ends with the pin
+        DebugCopy(MemorySegment page) {
+            arena = Arena.ofShared();
+            bytes = arena.allocate(page.byteSize(), 8).copyFrom(page).asReadOnly();
+        }
+    }
+
     SharedPin(CachedFile file, long[] leaf, int slot, long page, int frame) {
         this.file = file;
         this.leaf = leaf;
         this.slot = slot;
         this.page = page;
         this.frame = frame;
-        MemorySegment inFrame = file.frames.slice(frame).asReadOnly();
-        if (file.cache.config.debug()) {
-            debugArena = Arena.ofShared();
-            bytes = debugArena.allocate(file.pageSize, 8).copyFrom(inFrame).asReadOnly();
-        } else {
-            debugArena = null;
-            bytes = inFrame;
-        }
+        copy = file.cache.debug ? new DebugCopy(file.frames.readOnly(frame)) : null;
     }
 
     @Override
@@ -46,7 +54,7 @@ final class SharedPin implements ReadPin {
     @Override
     public MemorySegment segment() {
         checkOpen();
-        return bytes;
+        return copy != null ? copy.bytes : file.frames.readOnly(frame);
     }
 
     @Override
@@ -65,17 +73,24 @@ final class SharedPin implements ReadPin {
     }
 
     private void checkOpen() {
-        if (closed.get()) {
+        if (closed) {
             throw new CacheClosedException("the read pin of page " + page + " of " + file.name + " is closed");
         }
     }
 
+    /** Whether the caller is the first to close the pin. */
+    private synchronized boolean end() {
+        boolean first = !closed;
+        closed = true;
+        return first;
+    }
+
     @Override
     public void close() {
-        if (closed.compareAndSet(false, true)) {
+        if (end()) {
             try {
-                if (debugArena != null) {
-                    debugArena.close(); // throws while another thread's I/O uses the segment
+                if (copy != null) {
+                    copy.arena.close(); // throws while another thread's I/O uses the segment
                 }
             } finally {
                 file.cache.pinGone(this);

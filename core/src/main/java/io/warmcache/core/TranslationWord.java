@@ -80,6 +80,11 @@ final class TranslationWord {
         return (word & STATE_MASK) == RESIDENT;
     }
 
+    /** Resident, and used as often as is counted: readable with nothing to write, which is what most hits find. */
+    static boolean isHot(long word) {
+        return (word & (STATE_MASK | USE_MASK)) == (RESIDENT | USE_MASK);
+    }
+
     static boolean isFlushing(long word) {
         return (word & FLUSH) != 0;
     }

@@ -1,19 +1,21 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.jmh;
 
+import com.github.benmanes.caffeine.cache.Cache;
+import com.github.benmanes.caffeine.cache.Caffeine;
 import io.warmcache.CacheConfig;
 import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PageCursor;
+import io.warmcache.PageReader;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
 import java.io.IOException;
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -34,7 +36,8 @@ import org.openjdk.jmh.annotations.Warmup;
 
 /**
  * One 8-byte read of a resident page, in every form the API has, beside the floor (an array of offsets, nothing
- * validated) and a hash map of the same pages.
+ * validated) and two hash maps of the same pages. In a benchmark named {@code dependent} the next page depends on what
+ * was read, so that nothing overlaps: latency, not throughput.
  */
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.NANOSECONDS)
@@ -47,6 +50,13 @@ public class HitBenchmark {
     private static final double SKEW = 0.99;
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
 
+    private static final PageReader[] READERS = {
+        (memory, offset) -> memory.get(LONG, offset),
+        (memory, offset) -> memory.get(LONG, offset + 8),
+        (memory, offset) -> memory.get(LONG, offset + 16),
+        (memory, offset) -> memory.get(LONG, offset + 24)
+    };
+
     /** The pages, resident in every structure that is measured. */
     @State(Scope.Benchmark)
     public static class Pages {
@@ -54,32 +64,40 @@ public class HitBenchmark {
         @Param("65536")
         private int pages;
 
-        /** How pages are chosen. */
+        /** How pages are chosen; {@code one} is a single hot page. */
         @Param({"uniform", "zipf"})
         private String access = "uniform";
 
         private final int[] accesses = new int[ACCESSES];
         private final ConcurrentHashMap<Long, MemorySegment> map = new ConcurrentHashMap<>();
+        private final Cache<Long, MemorySegment> caffeine = Caffeine.newBuilder().build();
         private long[] offsets = {};
         private MemorySegment memory = MemorySegment.NULL;
-        private @Nullable Path data;
         private @Nullable PageCache cache;
         private @Nullable PagedFile file;
 
-        /** Frames in random order, so that neither pages nor accesses run with the hardware prefetcher. */
+        /** As JMH makes it, which sets what it has been told. */
+        public Pages() {}
+
+        Pages(int pages, String access) {
+            this.pages = pages;
+            this.access = access;
+        }
+
+        /**
+         * Frames in random order, so that neither pages nor accesses run with the hardware prefetcher. All that is
+         * compared reads the same memory: what differs is how the page is found, and that it is still there.
+         */
         @Setup(Level.Trial)
         public void setUp() throws IOException {
             SplittableRandom random = new SplittableRandom(7);
-            Path path = Files.createTempFile("warmcache-jmh", ".data");
-            data = path;
             CacheConfig config = CacheConfig.of(
                     "jmh-hit-" + ProcessHandle.current().pid(), (long) pages * PAGE_SIZE * 17 / 16);
             PageCache opened = PageCache.open(config);
             cache = opened;
-            PagedFile mapped = opened.map(path, MapOptions.DEFAULT);
+            PagedFile mapped = opened.map(new NullStore((long) pages * PAGE_SIZE), MapOptions.DEFAULT);
             file = mapped;
-            mapped.truncate((long) pages * PAGE_SIZE);
-            memory = Arena.ofAuto().allocate((long) pages * PAGE_SIZE, PAGE_SIZE);
+            memory = mapped.memory();
             offsets = new long[pages];
             int[] order = new int[pages];
             for (int page = 0; page < pages; page++) {
@@ -88,11 +106,21 @@ public class HitBenchmark {
                 order[other] = page;
             }
             for (int i = 0; i < pages; i++) {
-                mapped.stamp(order[i]);
-                offsets[order[i]] = (long) i * PAGE_SIZE;
-                map.put((long) order[i], memory.asSlice((long) i * PAGE_SIZE, PAGE_SIZE));
+                long offset = mapped.offset(mapped.stamp(order[i]));
+                offsets[order[i]] = offset;
+                MemorySegment page = memory.asSlice(offset, PAGE_SIZE);
+                map.put((long) order[i], page);
+                caffeine.put((long) order[i], page);
             }
             choose(random, order);
+            long sum = 0;
+            for (int i = 0; i < 200_000; i++) {
+                // The profile of the cache's own code sees many readers, as that of a real engine does.
+                sum += mapped.read(order[i % pages], READERS[i % READERS.length]);
+            }
+            if (sum != 0) {
+                throw new IllegalStateException("the file should be zeros");
+            }
         }
 
         private void choose(SplittableRandom random, int[] ranking) {
@@ -104,18 +132,15 @@ public class HitBenchmark {
             }
             for (int i = 0; i < ACCESSES; i++) {
                 int found = Arrays.binarySearch(cumulative, random.nextDouble(sum));
-                accesses[i] = ranking[found < 0 ? -found - 1 : found];
+                accesses[i] = ranking[access.equals("one") ? 0 : found < 0 ? -found - 1 : found];
             }
         }
 
-        /** Leaves nothing in shared memory nor on disk. */
+        /** Leaves nothing in shared memory. */
         @TearDown(Level.Trial)
         public void tearDown() throws IOException {
             if (cache != null) {
                 cache.drop();
-            }
-            if (data != null) {
-                Files.deleteIfExists(data);
             }
         }
 
@@ -132,6 +157,7 @@ public class HitBenchmark {
     @State(Scope.Thread)
     public static class Reader {
         private @Nullable PageCursor cursor;
+        private volatile PageReader escaped = (memory, offset) -> memory.get(LONG, offset);
         private int next = (int) Thread.currentThread().threadId() * 104_729;
 
         /** A cursor of the thread that will use it. */
@@ -144,12 +170,184 @@ public class HitBenchmark {
             next = (next + 1) & (ACCESSES - 1);
             return pages.accesses[next];
         }
+
+        /** The next page depends on this value, which is always 0. */
+        private long then(long value) {
+            next += (int) value;
+            return value;
+        }
+    }
+
+    /** Many accesses of one form. */
+    interface Form {
+        long run(HitBenchmark benchmark, Pages pages, Reader reader, int times);
+    }
+
+    /** Every form in a loop of its own, since one loop for all would call what it cannot inline. */
+    static Map<String, Form> forms(boolean ofDependent) {
+        Map<String, Form> forms = new LinkedHashMap<>();
+        Map<String, Form> dependent = new LinkedHashMap<>();
+        forms.put("array", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.array(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("cursor", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.cursor(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("stamp", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.stamp(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("lambda", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.lambda(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("lambdaCapturing", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.lambdaCapturing(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("lambdaMegamorphic", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.lambdaMegamorphic(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("lambdaEscaping", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.lambdaEscaping(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("pin", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.pin(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("concurrentHashMap", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.concurrentHashMap(pages, reader);
+            }
+            return sum;
+        });
+        forms.put("caffeine", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.caffeine(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("array", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.arrayDependent(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("cursor", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.cursorDependent(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("stamp", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.stampDependent(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("lambda", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.lambdaDependent(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("pin", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.pinDependent(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("concurrentHashMap", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.concurrentHashMapDependent(pages, reader);
+            }
+            return sum;
+        });
+        dependent.put("caffeine", (b, pages, reader, times) -> {
+            long sum = 0;
+            for (int i = 0; i < times; i++) {
+                sum += b.caffeineDependent(pages, reader);
+            }
+            return sum;
+        });
+        return ofDependent ? dependent : forms;
     }
 
     /** The floor: no index, no validation. */
     @Benchmark
     public long array(Pages pages, Reader reader) {
         return pages.memory.get(LONG, pages.offsets[reader.page(pages)]);
+    }
+
+    @Benchmark
+    public long arrayDependent(Pages pages, Reader reader) {
+        return reader.then(array(pages, reader));
+    }
+
+    @Benchmark
+    public long cursorDependent(Pages pages, Reader reader) {
+        return reader.then(cursor(pages, reader));
+    }
+
+    @Benchmark
+    public long stampDependent(Pages pages, Reader reader) {
+        return reader.then(stamp(pages, reader));
+    }
+
+    @Benchmark
+    public long lambdaDependent(Pages pages, Reader reader) {
+        return reader.then(lambda(pages, reader));
+    }
+
+    @Benchmark
+    public long pinDependent(Pages pages, Reader reader) {
+        return reader.then(pin(pages, reader));
+    }
+
+    @Benchmark
+    public long concurrentHashMapDependent(Pages pages, Reader reader) {
+        return reader.then(concurrentHashMap(pages, reader));
+    }
+
+    @Benchmark
+    public long caffeineDependent(Pages pages, Reader reader) {
+        return reader.then(caffeine(pages, reader));
     }
 
     @Benchmark
@@ -184,6 +382,26 @@ public class HitBenchmark {
         return pages.file().read(reader.page(pages), (memory, offset) -> memory.get(LONG, offset));
     }
 
+    /** A new reader for each access, which holds something of its own. */
+    @Benchmark
+    public long lambdaCapturing(Pages pages, Reader reader) {
+        int field = reader.next & 4088;
+        return pages.file().read(reader.page(pages), (memory, offset) -> memory.get(LONG, offset + field));
+    }
+
+    /** One of four readers, so that the call of it cannot be inlined. */
+    @Benchmark
+    public long lambdaMegamorphic(Pages pages, Reader reader) {
+        int page = reader.page(pages);
+        return pages.file().read(page, READERS[page & 3]);
+    }
+
+    /** A reader that others hold, too. */
+    @Benchmark
+    public long lambdaEscaping(Pages pages, Reader reader) {
+        return pages.file().read(reader.page(pages), reader.escaped);
+    }
+
     @Benchmark
     public long pin(Pages pages, Reader reader) {
         try (ReadPin pin = pages.file().pin(reader.page(pages))) {
@@ -194,6 +412,12 @@ public class HitBenchmark {
     @Benchmark
     public long concurrentHashMap(Pages pages, Reader reader) {
         MemorySegment page = pages.map.get((long) reader.page(pages));
+        return page == null ? 0 : page.get(LONG, 0);
+    }
+
+    @Benchmark
+    public long caffeine(Pages pages, Reader reader) {
+        MemorySegment page = pages.caffeine.getIfPresent((long) reader.page(pages));
         return page == null ? 0 : page.get(LONG, 0);
     }
 }
