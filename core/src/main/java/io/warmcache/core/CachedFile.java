@@ -89,6 +89,8 @@ final class CachedFile {
 
     volatile @Nullable Instant mappedAt;
 
+    final IndexSweep sweep = new IndexSweep(this);
+
     /** Guarded by the cache's map lock. */
     int mappings;
 
@@ -128,6 +130,12 @@ final class CachedFile {
 
     long pages() {
         return (size + pageSize - 1) >>> pageShift;
+    }
+
+    void wakeLeaf(long firstPage) {
+        for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
+            waiters.wake(firstPage + slot);
+        }
     }
 
     /** The open ledger entry; says why there is none. */

@@ -52,7 +52,7 @@ final class Cursor implements PageCursor {
     Cursor(MappedFile mapping, CachedFile file) {
         this.mapping = mapping;
         this.file = file;
-        lookup = mapping.lookup;
+        lookup = mapping;
         epochs = file.epoch;
         memory = file.frames.readOnly;
         pageSize = file.pageSize;
@@ -266,7 +266,7 @@ final class Cursor implements PageCursor {
         SharedPin held = pin;
         pin = null;
         if (held != null) {
-            lookup = mapping.lookup;
+            lookup = mapping;
             held.close();
         }
     }

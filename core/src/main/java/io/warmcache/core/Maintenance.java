@@ -70,6 +70,7 @@ final class Maintenance {
             cache.frames.saveHints();
         }
         for (CachedFile file : cache.files()) {
+            file.sweep.runIfDue();
             if (!file.open || !file.usage.readLock().tryLock()) {
                 continue;
             }

@@ -15,7 +15,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 
 /** One mapping of a {@link CachedFile}: what a user holds and closes. */
-final class MappedFile implements PagedFile {
+final class MappedFile extends PageLookup implements PagedFile {
     private static final int OPTIMISTIC_TRIES = 64;
 
     private final CachedFile file;
@@ -23,23 +23,20 @@ final class MappedFile implements PagedFile {
     private final MemorySegment memory;
     private final int pageShift;
 
-    /** Finds nothing once the mapping is closed. */
-    final PageLookup lookup;
-
     volatile boolean closed;
 
     MappedFile(CachedFile file) {
+        super(file.index);
         this.file = file;
         epochs = file.epoch;
         memory = file.frames.readOnly;
         pageShift = file.pageShift;
-        lookup = new PageLookup(file.index);
     }
 
     /** In this order: whoever finds nothing asks whether the mapping is closed. */
     void end() {
         closed = true;
-        lookup.end();
+        endLookup();
     }
 
     CachedFile file() {
@@ -72,7 +69,7 @@ final class MappedFile implements PagedFile {
     /** R1 and R2, as {@link #stamp}. */
     @Override
     public long tryStamp(long page) {
-        long[] leaf = lookup.leaf(page);
+        long[] leaf = leaf(page);
         if (leaf == null) {
             file(); // says so if the mapping is closed
             return 0;
@@ -89,7 +86,7 @@ final class MappedFile implements PagedFile {
 
     @Override
     public long stamp(long page) {
-        long[] leaf = lookup.leaf(page);
+        long[] leaf = leaf(page);
         if (leaf != null) {
             long epoch = epochs.get();
             long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
@@ -109,7 +106,7 @@ final class MappedFile implements PagedFile {
     @Override
     public boolean valid(long page, long stamp) {
         VarHandle.acquireFence();
-        long[] leaf = lookup.leaf(page);
+        long[] leaf = leaf(page);
         if (leaf == null) {
             if (page < 0) {
                 throw new IndexOutOfBoundsException("page " + page + " of " + file.name);
@@ -139,7 +136,7 @@ final class MappedFile implements PagedFile {
     @Override
     public long read(long page, PageReader reader) {
         for (int tries = 0; ; tries++) {
-            long[] leaf = lookup.leaf(page);
+            long[] leaf = leaf(page);
             long epoch = epochs.get();
             long word = leaf == null ? TranslationWord.EMPTY : TranslationWord.acquire(leaf, RadixIndex.slot(page));
             if (leaf == null || !TranslationWord.isHot(word)) {

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * A lock-free radix tree from page number to the leaf that holds the page's {@linkplain TranslationWord translation
  * word}. Leaves have {@value #LEAF_SLOTS} slots, inner nodes {@value #FANOUT}; the tree grows at the root as pages
- * need it. Lookups take no lock and write nothing; a leaf or node, once seen, stays where it is until {@link #remove}
+ * need it. Lookups take no lock and write nothing; a leaf or node, once seen, stays where it is until {@link #bury}
  * makes the leaf's words DEAD.
  */
 final class RadixIndex {
@@ -23,10 +23,12 @@ final class RadixIndex {
     private static final VarHandle NODE = MethodHandles.arrayElementVarHandle(Object[].class);
     private static final VarHandle LEAVES = MethodHandles.arrayElementVarHandle(long[][].class);
     private static final VarHandle ROOT;
+    private static final VarHandle LEAVES_HELD;
 
     static {
         try {
             ROOT = MethodHandles.lookup().findVarHandle(RadixIndex.class, "root", Root.class);
+            LEAVES_HELD = MethodHandles.lookup().findVarHandle(RadixIndex.class, "leavesHeld", int.class);
         } catch (ReflectiveOperationException e) {
             throw new ExceptionInInitializerError(e);
         }
@@ -44,9 +46,10 @@ final class RadixIndex {
     }
 
     /** The leaves of the first pages: the leftmost of the lowest nodes, however high the tree has grown. */
-    final long @Nullable [][] near = new long @Nullable [FANOUT][];
+    final long[] @Nullable [] near = new long[FANOUT] @Nullable [];
 
     private Root root = new Root(0, near);
+    private int leavesHeld;
 
     static int slot(long page) {
         return (int) page & (LEAF_SLOTS - 1);
@@ -94,17 +97,20 @@ final class RadixIndex {
     }
 
     /** A child of a node whose children cover {@code 1 << shift} leaves each. */
-    private static Object childOrCreate(@Nullable Object[] node, int index, int shift) {
+    private Object childOrCreate(@Nullable Object[] node, int index, int shift) {
         Object child = NODE.getAcquire(node, index);
         if (child == null) {
             Object made =
                     switch (shift) {
                         case 0 -> new long[LEAF_SLOTS];
-                        case FANOUT_BITS -> new long @Nullable [FANOUT][];
+                        case FANOUT_BITS -> new long[FANOUT] @Nullable [];
                         default -> new @Nullable Object[FANOUT];
                     };
             Object witness = NODE.compareAndExchange(node, index, null, made);
             child = witness == null ? made : witness;
+            if (shift == 0 && witness == null) {
+                LEAVES_HELD.getAndAdd(this, 1);
+            }
         }
         return child;
     }
@@ -142,12 +148,11 @@ final class RadixIndex {
     }
 
     /**
-     * Takes a leaf out of the tree after owning every word and making it DEAD. Raises the epoch before: its successor's
-     * versions start at 0. Waiters of its pages must be woken afterwards in any case.
+     * Owns every word of a leaf, all of which must be EMPTY, on the way to {@link #bury}.
      *
-     * @return false, with nothing changed, if a word is not EMPTY
+     * @return false, with nothing changed, if a word is not EMPTY. Waiters of the leaf's pages must be woken then, too
      */
-    boolean remove(long firstPage, long[] leaf, WrapEpoch epoch) {
+    static boolean own(long[] leaf) {
         for (int i = 0; i < LEAF_SLOTS; i++) {
             if (TranslationWord.state(TranslationWord.acquire(leaf, i)) != TranslationWord.EMPTY) {
                 return false;
@@ -164,7 +169,15 @@ final class RadixIndex {
                 return false;
             }
         }
-        epoch.raise();
+        return true;
+    }
+
+    /**
+     * Makes an owned leaf's words DEAD and takes it out of the tree. The epoch must have been raised since it was
+     * owned, once for as many leaves as there are: its successor's versions start at 0. Waiters of its pages must be
+     * woken afterwards.
+     */
+    void bury(long firstPage, long[] leaf) {
         for (int i = 0; i < LEAF_SLOTS; i++) {
             TranslationWord.set(
                     leaf, i, Mutation.LEAF_NOT_DEAD.isOn() ? TranslationWord.EMPTY : TranslationWord.DEAD);
@@ -175,11 +188,17 @@ final class RadixIndex {
         for (int shift = r.shift; shift > 0; shift -= FANOUT_BITS) {
             Object next = NODE.getAcquire(node, (int) (number >>> shift) & (FANOUT - 1));
             if (next == null) {
-                return true;
+                return;
             }
             node = (Object[]) next;
         }
-        NODE.compareAndSet(node, (int) number & (FANOUT - 1), leaf, null);
-        return true;
+        if (NODE.compareAndSet(node, (int) number & (FANOUT - 1), leaf, null)) {
+            LEAVES_HELD.getAndAdd(this, -1);
+        }
+    }
+
+    /** Leaves in the tree. */
+    int leaves() {
+        return (int) LEAVES_HELD.getVolatile(this);
     }
 }

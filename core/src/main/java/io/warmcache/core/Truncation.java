@@ -39,6 +39,9 @@ final class Truncation {
         final long[] words;
         long owned;
 
+        /** Holds nothing, and this truncate owns all of it. */
+        boolean empty;
+
         Leaf(long firstPage, long[] words) {
             this.firstPage = firstPage;
             this.words = words;
@@ -151,8 +154,9 @@ final class Truncation {
                 pin.unlatchUnchanged();
             }
             for (Leaf leaf : leaves) {
-                free(leaf, firstCut);
+                free(leaf);
             }
+            bury(leaves, firstCut);
             lock.lock();
             try {
                 file.truncatingFrom = Long.MAX_VALUE;
@@ -211,18 +215,32 @@ final class Truncation {
     }
 
     /** T9 for the pages of one leaf. */
-    private void free(Leaf leaf, long firstCut) {
+    private void free(Leaf leaf) {
         for (long rest = leaf.owned; rest != 0; rest &= rest - 1) {
             int slot = Long.numberOfTrailingZeros(rest);
             long word = TranslationWord.acquire(leaf.words, slot);
             file.frames.giveBack(TranslationWord.frame(word));
             file.publish(leaf.words, slot, leaf.firstPage + slot, TranslationWord.of(word, EMPTY, 0));
         }
-        if (leaf.firstPage >= firstCut) {
-            file.index.remove(leaf.firstPage, leaf.words, file.epoch);
-            for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
-                file.waiters.wake(leaf.firstPage + slot);
+    }
+
+    /**
+     * T9 for leaves that hold nothing any more. The epoch is raised once for all, since a stamp has 16 bits of it: once
+     * for each leaf, a truncate of some GiB could bring them around to where they were. Allocates nothing, as words are
+     * owned meanwhile.
+     */
+    private void bury(List<Leaf> leaves, long firstCut) {
+        for (int i = 0; i < leaves.size(); i++) {
+            Leaf leaf = leaves.get(i);
+            leaf.empty = leaf.firstPage >= firstCut && RadixIndex.own(leaf.words);
+        }
+        file.epoch.raise();
+        for (int i = 0; i < leaves.size(); i++) {
+            Leaf leaf = leaves.get(i);
+            if (leaf.empty) {
+                file.index.bury(leaf.firstPage, leaf.words);
             }
+            file.wakeLeaf(leaf.firstPage);
         }
     }
 

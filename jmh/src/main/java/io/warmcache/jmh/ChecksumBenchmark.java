@@ -43,6 +43,13 @@ public class ChecksumBenchmark {
     private final BlockChecksum xxh64 = Checksums.byName("xxh64").orElseThrow();
     private final BlockChecksum crc32c = Checksums.byName("crc32c").orElseThrow();
 
+    /** As JMH makes it, which sets what it has been told. */
+    public ChecksumBenchmark() {}
+
+    ChecksumBenchmark(long length) {
+        this.length = length;
+    }
+
     /** Random bytes. */
     @Setup
     @SuppressWarnings("MustBeClosedChecker") // closed by tearDown

@@ -11,6 +11,8 @@ import io.warmcache.PageReader;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -48,6 +50,10 @@ public class HitBenchmark {
     private static final int PAGE_SIZE = 4096;
     private static final int ACCESSES = 1 << 20;
     private static final double SKEW = 0.99;
+
+    /** Pages that a range read asks for. */
+    private static final int RANGE = 64;
+
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
 
     private static final PageReader[] READERS = {
@@ -68,6 +74,10 @@ public class HitBenchmark {
         @Param({"uniform", "zipf"})
         private String access = "uniform";
 
+        /** Whether the frames are in huge pages: {@code off} or {@code collapse}. */
+        @Param("off")
+        private String hugePages = "off";
+
         private final int[] accesses = new int[ACCESSES];
         private final ConcurrentHashMap<Long, MemorySegment> map = new ConcurrentHashMap<>();
         private final Cache<Long, MemorySegment> caffeine = Caffeine.newBuilder().build();
@@ -79,9 +89,10 @@ public class HitBenchmark {
         /** As JMH makes it, which sets what it has been told. */
         public Pages() {}
 
-        Pages(int pages, String access) {
+        Pages(int pages, String access, boolean huge) {
             this.pages = pages;
             this.access = access;
+            hugePages = huge ? "collapse" : "off";
         }
 
         /**
@@ -92,7 +103,8 @@ public class HitBenchmark {
         public void setUp() throws IOException {
             SplittableRandom random = new SplittableRandom(7);
             CacheConfig config = CacheConfig.of(
-                    "jmh-hit-" + ProcessHandle.current().pid(), (long) pages * PAGE_SIZE * 17 / 16);
+                            "jmh-hit-" + ProcessHandle.current().pid(), (long) pages * PAGE_SIZE * 17 / 16)
+                    .withOptions(Map.of("shm.hugePages", hugePages));
             PageCache opened = PageCache.open(config);
             cache = opened;
             PagedFile mapped = opened.map(new NullStore((long) pages * PAGE_SIZE), MapOptions.DEFAULT);
@@ -144,6 +156,14 @@ public class HitBenchmark {
             }
         }
 
+        private void read(long position, MemorySegment target) {
+            try {
+                file().read(position, target);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+
         private PagedFile file() {
             PagedFile mapped = file;
             if (mapped == null) {
@@ -157,6 +177,7 @@ public class HitBenchmark {
     @State(Scope.Thread)
     public static class Reader {
         private @Nullable PageCursor cursor;
+        private final MemorySegment buffer = Arena.ofAuto().allocate((long) RANGE * PAGE_SIZE, PAGE_SIZE);
         private volatile PageReader escaped = (memory, offset) -> memory.get(LONG, offset);
         private int next = (int) Thread.currentThread().threadId() * 104_729;
 
@@ -164,6 +185,18 @@ public class HitBenchmark {
         @Setup(Level.Iteration)
         public void setUp(Pages pages) {
             cursor = pages.file().cursor();
+        }
+
+        private PageCursor cursor() {
+            PageCursor found = cursor;
+            if (found == null) {
+                throw new IllegalStateException("not set up");
+            }
+            return found;
+        }
+
+        private static long place(int page) {
+            return (long) (page % RANGE) * PAGE_SIZE;
         }
 
         private int page(Pages pages) {
@@ -181,6 +214,42 @@ public class HitBenchmark {
     /** Many accesses of one form. */
     interface Form {
         long run(HitBenchmark benchmark, Pages pages, Reader reader, int times);
+    }
+
+    /** Pages copied in their order to a buffer: what one call for many of them spares. */
+    static Map<String, Form> scans() {
+        Map<String, Form> forms = new LinkedHashMap<>();
+        forms.put("array", (b, pages, reader, times) -> {
+            for (int i = 0; i < times; i++) {
+                int page = i % pages.pages;
+                MemorySegment.copy(pages.memory, pages.offsets[page], reader.buffer, reader.place(i), PAGE_SIZE);
+            }
+            return 0;
+        });
+        forms.put("cursor", (b, pages, reader, times) -> {
+            PageCursor cursor = reader.cursor();
+            for (int i = 0; i < times; i++) {
+                cursor.seek(i % pages.pages);
+                do {
+                    cursor.copyTo(0, reader.buffer, reader.place(i), PAGE_SIZE);
+                } while (cursor.shouldRetry());
+            }
+            return 0;
+        });
+        forms.put("readPage", (b, pages, reader, times) -> {
+            for (int i = 0; i < times; i++) {
+                long position = (long) (i % pages.pages) * PAGE_SIZE;
+                pages.read(position, reader.buffer.asSlice(reader.place(i), PAGE_SIZE));
+            }
+            return 0;
+        });
+        forms.put("readRange", (b, pages, reader, times) -> {
+            for (int i = 0; i < times; i += RANGE) {
+                pages.read((long) (i % pages.pages) * PAGE_SIZE, reader.buffer);
+            }
+            return 0;
+        });
+        return forms;
     }
 
     /** Every form in a loop of its own, since one loop for all would call what it cannot inline. */
@@ -352,10 +421,7 @@ public class HitBenchmark {
 
     @Benchmark
     public long cursor(Pages pages, Reader reader) {
-        PageCursor cursor = reader.cursor;
-        if (cursor == null) {
-            throw new IllegalStateException("not set up");
-        }
+        PageCursor cursor = reader.cursor();
         cursor.seek(reader.page(pages));
         long value;
         do {

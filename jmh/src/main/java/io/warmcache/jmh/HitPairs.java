@@ -7,15 +7,12 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.BrokenBarrierException;
 import java.util.concurrent.CyclicBarrier;
-import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 
 /**
  * The forms of {@link HitBenchmark} against each other by turns, some milliseconds each, so that a machine that is
@@ -26,8 +23,10 @@ import java.util.stream.IntStream;
 final class HitPairs {
     private static final String USAGE =
             """
-            usage: hits [--access uniform|zipf|one] [--threads N] [--dependent] [--pages N] [--pairs N] [--json FILE]
-              uniform, 1 thread, 65536 pages and 20 pairs if not given; --dependent: the next page depends on the value
+            usage: hits [--access uniform|zipf|one] [--dependent|--scan] [--threads N] [--pages N] [--pairs N]
+                        [--huge] [--json FILE]
+              uniform, 1 thread, 65536 pages and 20 pairs if not given; --dependent: the next page depends on the value;
+              --scan: pages copied one after the other, by one call each or for many; --huge: frames in huge pages
             """;
 
     /** Pairs before those that count. */
@@ -38,9 +37,6 @@ final class HitPairs {
 
     /** Accesses of a turn: enough that its own data, not that of the turn before, is what the caches hold. */
     private static final int SLICE = 1 << 16;
-
-    /** The 97.5 % point of Student's distribution, near enough for 20 pairs and more. */
-    private static final double STUDENT = 2.09;
 
     private final HitBenchmark benchmark = new HitBenchmark();
     private final HitBenchmark.Pages pages;
@@ -54,11 +50,11 @@ final class HitPairs {
 
     private final Map<String, Double> allocated = new TreeMap<>();
 
-    private HitPairs(HitBenchmark.Pages pages, int threads, boolean dependent, int pairs) {
+    private HitPairs(HitBenchmark.Pages pages, int threads, Map<String, HitBenchmark.Form> forms, int pairs) {
         this.pages = pages;
         this.threads = threads;
         this.pairs = pairs;
-        forms = HitBenchmark.forms(dependent);
+        this.forms = forms;
         barrier = new CyclicBarrier(threads);
         forms.keySet().forEach(name -> {
             times.put(name, new double[pairs]);
@@ -71,13 +67,18 @@ final class HitPairs {
         int threads = 1;
         int frames = 65_536;
         int pairs = 20;
-        boolean dependent = false;
+        String kind = "";
+        boolean huge = false;
         Path json = null;
         List<String> rest = new ArrayList<>(List.of(arguments));
         while (!rest.isEmpty()) {
             String option = rest.remove(0);
-            if (option.equals("--dependent")) {
-                dependent = true;
+            if (option.equals("--dependent") || option.equals("--scan")) {
+                kind = option.substring(2);
+                continue;
+            }
+            if (option.equals("--huge")) {
+                huge = true;
                 continue;
             }
             if (rest.isEmpty()) {
@@ -89,7 +90,7 @@ final class HitPairs {
                 case "--access" -> access = value;
                 case "--threads" -> threads = Integer.parseInt(value);
                 case "--pages" -> frames = Integer.parseInt(value);
-                case "--pairs" -> pairs = Math.max(20, Integer.parseInt(value));
+                case "--pairs" -> pairs = Math.max(Ratios.LEAST_PAIRS, Integer.parseInt(value));
                 case "--json" -> json = Path.of(value);
                 default -> {
                     System.err.print(USAGE);
@@ -97,16 +98,19 @@ final class HitPairs {
                 }
             }
         }
-        HitBenchmark.Pages pages = new HitBenchmark.Pages(frames, access);
+        HitBenchmark.Pages pages = new HitBenchmark.Pages(frames, access, huge);
         pages.setUp();
         try {
-            HitPairs measured = new HitPairs(pages, threads, dependent, pairs);
+            Map<String, HitBenchmark.Form> forms =
+                    kind.equals("scan") ? HitBenchmark.scans() : HitBenchmark.forms(kind.equals("dependent"));
+            HitPairs measured = new HitPairs(pages, threads, forms, pairs);
             measured.run();
-            String title = access + ", " + threads + (threads == 1 ? " thread" : " threads")
-                    + (dependent ? ", dependent" : "");
+            String title = access + ", " + frames + " pages" + (huge ? " in huge pages" : "") + ", " + threads
+                    + (threads == 1 ? " thread" : " threads")
+                    + (kind.isEmpty() ? "" : ", " + kind);
             measured.print(title, System.out);
             if (json != null) {
-                Files.writeString(json, measured.json(title));
+                Files.writeString(json, Ratios.json(title, "nanosPerAccess", measured.times, measured.allocated));
             }
         } finally {
             pages.tearDown();
@@ -160,7 +164,7 @@ final class HitPairs {
                 synchronized (times) {
                     double[] of = times.get(form);
                     if (pair >= 0 && of != null) {
-                        of[pair] += median(time[i]) / threads;
+                        of[pair] += Ratios.median(time[i]) / threads;
                         allocated.merge(form, bytes[i] / SLICE / TURNS / pairs / threads, Double::sum);
                     }
                 }
@@ -180,58 +184,23 @@ final class HitPairs {
         }
     }
 
-    private double[] ratios(String form) {
-        double[] floor = times.getOrDefault("array", new double[pairs]);
-        double[] of = times.getOrDefault(form, new double[pairs]);
-        return IntStream.range(0, pairs).mapToDouble(i -> of[i] / floor[i]).toArray();
-    }
-
-    private static double mean(double[] values) {
-        return Arrays.stream(values).average().orElse(0);
-    }
-
-    private static double median(double[] values) {
-        double[] sorted = values.clone();
-        Arrays.sort(sorted);
-        return sorted[sorted.length / 2];
-    }
-
-    /** Half the 95 % interval of the mean. */
-    private static double interval(double[] values) {
-        double mean = mean(values);
-        double squares = Arrays.stream(values).map(v -> (v - mean) * (v - mean)).sum();
-        return STUDENT * Math.sqrt(squares / (values.length - 1) / values.length);
-    }
-
     private void print(String title, PrintStream out) {
         out.println(title + ", " + pairs + " pairs");
         out.println("| form | ns, median | x array, mean ± 95 % | median | B/access |");
         out.println("|---|---:|---:|---:|---:|");
+        double[] floor = times.getOrDefault("array", new double[pairs]);
         for (String form : forms.keySet()) {
-            double[] ratios = ratios(form);
+            double[] of = times.getOrDefault(form, new double[pairs]);
+            Ratios ratios = new Ratios(of, floor);
             out.printf(
                     Locale.ROOT,
                     "| %s | %.1f | %.2f ± %.2f | %.2f | %.2f |%n",
                     form,
-                    median(times.getOrDefault(form, new double[pairs])),
-                    mean(ratios),
-                    interval(ratios),
-                    median(ratios),
+                    Ratios.median(of),
+                    ratios.mean(),
+                    ratios.interval(),
+                    ratios.median(),
                     allocated.getOrDefault(form, 0.0));
         }
-    }
-
-    private String json(String title) {
-        return times.entrySet().stream()
-                .map(e -> String.format(
-                        Locale.ROOT,
-                        "    {\"form\": \"%s\", \"bytesPerAccess\": %.3f, \"nanosPerAccess\": [%s]}",
-                        e.getKey(),
-                        allocated.getOrDefault(e.getKey(), 0.0),
-                        Arrays.stream(e.getValue())
-                                .mapToObj(t -> String.format(Locale.ROOT, "%.2f", t))
-                                .collect(Collectors.joining(", "))))
-                .collect(Collectors.joining(
-                        ",\n", "{\n  \"title\": \"" + title + "\",\n  \"forms\": [\n", "\n  ]\n}\n"));
     }
 }

@@ -66,7 +66,13 @@ final class Libc {
     private static final int MADV_DONTDUMP = 16;
     private static final int SEEK_DATA = 3;
     private static final int SEEK_HOLE = 4;
+    private static final int MADV_COLLAPSE = 25;
+    private static final int PROT_NONE = 0;
     private static final int SC_PAGESIZE = 30;
+
+    /** Bytes of a huge page: what an address must be a multiple of for its translation to be one entry. */
+    static final long HUGE_PAGE = 2L << 20;
+
     private static final long FS_IOC_GETVERSION = 0x80087601L;
     private static final int CLOCK_REALTIME = 0;
     private static final int CLOCK_BOOTTIME = 7;
@@ -322,6 +328,40 @@ final class Libc {
         MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(length, arena, m -> unmap(m, length));
         var _ = call(MADVISE, "madvise(MADV_DONTDUMP)", what, address, length, MADV_DONTDUMP, 0, 0);
         return memory;
+    }
+
+    /** As {@link #map}, at a multiple of {@link #HUGE_PAGE}, so that {@link #collapse} is of use. */
+    @SuppressWarnings("restricted")
+    static MemorySegment mapAligned(int fd, long length, Arena arena, String what) throws ErrnoException {
+        Scratch s = SCRATCH.get();
+        long room = length + HUGE_PAGE;
+        int anywhere = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+        long start = invoke(MMAP, s, 0, room, PROT_NONE, anywhere, -1, 0);
+        if (start == -1) {
+            throw new ErrnoException("mmap", what, s.errno());
+        }
+        long address = (start + HUGE_PAGE - 1) & -HUGE_PAGE;
+        if (invoke(MMAP, s, address, length, PROT_READ_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == -1) {
+            int errno = s.errno();
+            var _ = invoke(MUNMAP, s, start, room, 0, 0, 0, 0);
+            throw new ErrnoException("mmap", what, errno);
+        }
+        if (address > start) {
+            var _ = invoke(MUNMAP, s, start, address - start, 0, 0, 0, 0);
+        }
+        long pages = (length + pageSize() - 1) & -pageSize();
+        if (start + room > address + pages) {
+            var _ = invoke(MUNMAP, s, address + pages, start + room - address - pages, 0, 0, 0, 0);
+        }
+        MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(length, arena, m -> unmap(m, length));
+        var _ = call(MADVISE, "madvise(MADV_DONTDUMP)", what, address, length, MADV_DONTDUMP, 0, 0);
+        return memory;
+    }
+
+    /** Moves the memory of a part of a mapping into huge pages, now. */
+    static void collapse(MemorySegment memory, long offset, long length, String what) throws ErrnoException {
+        var _ = call(
+                MADVISE, "madvise(MADV_COLLAPSE)", what, memory.address() + offset, length, MADV_COLLAPSE, 0, 0);
     }
 
     private static void unmap(MemorySegment memory, long length) {

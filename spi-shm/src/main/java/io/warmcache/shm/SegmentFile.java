@@ -445,8 +445,17 @@ final class SegmentFile {
         }
     }
 
-    MemorySegment map(long length, Arena arena) throws IOException {
-        return Libc.map(fd, length, arena, path);
+    /** @param aligned whether to map where {@link #collapse} is of use */
+    MemorySegment map(long length, Arena arena, boolean aligned) throws IOException {
+        return aligned ? Libc.mapAligned(fd, length, arena, path) : Libc.map(fd, length, arena, path);
+    }
+
+    /** Moves the memory up to {@code end} into huge pages, but for what does not fill one. */
+    void collapse(MemorySegment memory, long end) throws IOException {
+        long whole = end & -Libc.HUGE_PAGE;
+        if (whole > 0) {
+            Libc.collapse(memory, 0, whole, path);
+        }
     }
 
     /** Removes the name if it is still this file's. */

@@ -35,6 +35,7 @@ final class ShmBackend implements FrameBackend {
     static final String OPTION_CGROUP_CHECK = "shm.cgroupCheck";
     static final String OPTION_DOMAIN = "shm.domain";
     static final String OPTION_LEAST_PERCENT = "shm.leastPercent";
+    static final String OPTION_HUGE_PAGES = "shm.hugePages";
 
     private static final System.Logger LOG = System.getLogger("io.warmcache.shm");
 
@@ -201,7 +202,7 @@ final class ShmBackend implements FrameBackend {
             }
             limits.requireSpace(segment, wanted, capacity);
             segment.format(wanted, capacity, unit, fs);
-            MemorySegment memory = map(segment, wanted, capacity, unit, arena);
+            MemorySegment memory = map(segment, wanted, capacity, unit, arena, collapses(cache, fs));
             Header fresh =
                     new Header(format, wanted, capacity, config.checksum().algorithmId(), randomIncarnation(), boot);
             new Ledger(memory, wanted, fresh.incarnation, null).format(0);
@@ -230,12 +231,46 @@ final class ShmBackend implements FrameBackend {
 
     /** Maps the whole file, and zeros in place of the frames that do not exist. */
     private static MemorySegment map(
-            SegmentFile segment, Geometry geometry, int capacity, long unit, Arena arena) throws IOException {
-        MemorySegment memory = segment.map(geometry.fileLength(unit), arena);
+            SegmentFile segment, Geometry geometry, int capacity, long unit, Arena arena, boolean collapses)
+            throws IOException {
+        MemorySegment memory = segment.map(geometry.fileLength(unit), arena, collapses);
         long from = geometry.holeStart(capacity, unit);
         long to = geometry.holeEnd(unit);
         segment.mapZeros(memory, from, to);
+        if (collapses) {
+            collapse(segment, memory, from);
+        }
         return memory;
+    }
+
+    /** Into huge pages, if the kernel can and will: nothing depends on it but speed. */
+    private static void collapse(SegmentFile segment, MemorySegment memory, long end) throws IOException {
+        long start = System.nanoTime();
+        try {
+            segment.collapse(memory, end);
+            LOG.log(
+                    System.Logger.Level.INFO,
+                    "{0} of {1} moved to huge pages in {2} ms",
+                    MemoryBudget.size(end),
+                    segment.path(),
+                    (System.nanoTime() - start) / 1_000_000);
+        } catch (ErrnoException e) {
+            LOG.log(
+                    System.Logger.Level.WARNING,
+                    "not all of " + segment.path() + " could be moved to huge pages, as the option " + OPTION_HUGE_PAGES
+                            + "=collapse asks for: free memory in pieces of 2 MiB, or turn the option off",
+                    e);
+        }
+    }
+
+    private static boolean collapses(CacheConfig cache, FsStat fs) {
+        String value = cache.options().getOrDefault(OPTION_HUGE_PAGES, "off");
+        return switch (value) {
+            case "off" -> false;
+            case "collapse" -> fs.type() != FsStat.HUGETLBFS; // which has nothing else
+            default -> throw new IllegalArgumentException(
+                    "option " + OPTION_HUGE_PAGES + " is \"" + value + "\": it must be off or collapse");
+        };
     }
 
     private static ShmBackend attachWarm(
@@ -269,7 +304,8 @@ final class ShmBackend implements FrameBackend {
             allocateFrames(segment, room, header.capacity, capacity, limits);
             step(hook, "grow.allocated");
         }
-        MemorySegment memory = map(segment, room, capacity, limits.unit, arena);
+        boolean collapses = collapses(config.cache(), segment.fileSystem());
+        MemorySegment memory = map(segment, room, capacity, limits.unit, arena, collapses);
         if (capacity > header.capacity) {
             new Ledger(memory, room, header.incarnation, null).format(header.capacity);
             header.capacity = capacity;
@@ -330,7 +366,7 @@ final class ShmBackend implements FrameBackend {
         boolean grows = next.length() > old.length();
         try (Arena arena = Arena.ofConfined()) {
             // Behind the end of the file nothing is touched before it is lengthened.
-            MemorySegment memory = segment.map(Math.max(old.fileLength(unit), next.fileLength(unit)), arena);
+            MemorySegment memory = segment.map(Math.max(old.fileLength(unit), next.fileLength(unit)), arena, false);
             step(hook, "room");
             header.otherRoom = next.frames();
             header.write(memory);
