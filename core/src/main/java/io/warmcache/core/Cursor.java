@@ -11,7 +11,7 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /** Optimistic reads with everything a retry needs kept in fields, so that a hit allocates nothing. */
-final class Cursor implements PageCursor {
+final class Cursor extends CursorState implements PageCursor {
     private static final ValueLayout.OfShort SHORT =
             ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
@@ -19,9 +19,6 @@ final class Cursor implements PageCursor {
 
     private static final int OPTIMISTIC_TRIES = 64;
     private static final int HITS_BATCH = 1024;
-
-    /** Of no place in the memory, whatever offset is added. */
-    private static final long UNPLACED = Long.MIN_VALUE;
 
     private final MappedFile mapping;
     private final CachedFile file;
@@ -37,17 +34,58 @@ final class Cursor implements PageCursor {
      */
     private PageLookup lookup;
 
-    private long page = -1;
-    private long word;
-    private long epoch;
-
-    /** Where the page starts in the memory, or {@link #UNPLACED}, at which any read throws. */
-    private long base = UNPLACED;
-
-    private int tries;
-    private int hits;
     private boolean closed;
     private @Nullable SharedPin pin;
+
+    // Two cache lines of nothing behind the state, as before it.
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind0;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind1;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind2;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind3;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind4;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind5;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind6;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind7;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind8;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind9;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind10;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind11;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind12;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind13;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind14;
+
+    @SuppressWarnings({"unused", "UnusedVariable"})
+    private long behind15;
 
     Cursor(MappedFile mapping, CachedFile file) {
         this.mapping = mapping;
