@@ -8,7 +8,7 @@ package io.warmcache.core;
  * look or two.
  */
 final class IndexSweep {
-    /** Fewer leaves of an open file are no trouble: half a MiB. */
+    /** Fewer leaves are no trouble: half a MiB. */
     static final int SLACK = 1024;
 
     /** Leaves owned at once, whose readers wait meanwhile, for one step of the epoch. */
@@ -25,7 +25,7 @@ final class IndexSweep {
 
     /** Sweeps if that is due. */
     void runIfDue() {
-        if (file.index.leaves() > 2L * left + (file.open ? SLACK : 0)) {
+        if (file.index.leaves() > 2L * left + SLACK) {
             run();
         }
     }
