@@ -434,7 +434,7 @@ final class SegmentFile {
     private void wipeHugePages(FileStat stat) throws IOException {
         if (stat.size() > 0 && stat.allocated() >= stat.size()) {
             try (Arena arena = Arena.ofConfined()) {
-                map(stat.size(), arena).fill((byte) 0);
+                map(stat.size(), arena, false).fill((byte) 0);
             }
         }
     }
