@@ -37,7 +37,11 @@ public class LeafRemoval {
 
     @Actor
     public void remove(II_Result result) {
-        result.r2 = index.remove(PAGE & -RadixIndex.LEAF_SLOTS, first, epoch) ? 1 : 0;
+        if (RadixIndex.own(first)) {
+            epoch.raise();
+            index.bury(PAGE & -RadixIndex.LEAF_SLOTS, first);
+            result.r2 = 1;
+        }
     }
 
     @Arbiter
