@@ -222,7 +222,7 @@ public class HitBenchmark {
         forms.put("array", (b, pages, reader, times) -> {
             for (int i = 0; i < times; i++) {
                 int page = i % pages.pages;
-                MemorySegment.copy(pages.memory, pages.offsets[page], reader.buffer, reader.place(i), PAGE_SIZE);
+                MemorySegment.copy(pages.memory, pages.offsets[page], reader.buffer, Reader.place(i), PAGE_SIZE);
             }
             return 0;
         });
@@ -231,7 +231,7 @@ public class HitBenchmark {
             for (int i = 0; i < times; i++) {
                 cursor.seek(i % pages.pages);
                 do {
-                    cursor.copyTo(0, reader.buffer, reader.place(i), PAGE_SIZE);
+                    cursor.copyTo(0, reader.buffer, Reader.place(i), PAGE_SIZE);
                 } while (cursor.shouldRetry());
             }
             return 0;
@@ -239,7 +239,7 @@ public class HitBenchmark {
         forms.put("readPage", (b, pages, reader, times) -> {
             for (int i = 0; i < times; i++) {
                 long position = (long) (i % pages.pages) * PAGE_SIZE;
-                pages.read(position, reader.buffer.asSlice(reader.place(i), PAGE_SIZE));
+                pages.read(position, reader.buffer.asSlice(Reader.place(i), PAGE_SIZE));
             }
             return 0;
         });
