@@ -218,7 +218,8 @@ final class Header {
         }
         long[] w = words(m, base);
         Geometry g = geometry(w);
-        if (g == null || w[W_INCARNATION] == 0 || w[W_NEXT_FILE_ID] < 1
+        if (g == null || w[W_INCARNATION] == 0
+                || w[W_NEXT_FILE_ID] < 1 || w[W_NEXT_FILE_ID] > StoreJournal.MAX_FILE_ID + 1
                 || w[W_CAPACITY] < 1 || w[W_CAPACITY] > g.frames()
                 || w[W_OTHER_ROOM] < 0 || w[W_OTHER_ROOM] > Geometry.MAX_FRAMES) {
             return null;

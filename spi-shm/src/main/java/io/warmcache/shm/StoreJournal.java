@@ -34,6 +34,8 @@ import org.jspecify.annotations.Nullable;
 final class StoreJournal {
     static final int SLOT_SIZE = 2048;
     static final int RING = 64;
+    /** No file gets as high a number by counting from 1: what names a higher one is damaged, and none overflows. */
+    static final long MAX_FILE_ID = 0x3FFF_FFFF_0000_0000L;
     /** Writes that may be under way at once. */
     static final int MAX_IN_FLIGHT = 16;
 
@@ -149,7 +151,8 @@ final class StoreJournal {
 
     static boolean isUsed(MemorySegment m, long base, long incarnation) {
         return m.get(Layout.LONG, base) == staticChecksum(m, base, incarnation)
-                && m.get(Layout.LONG, base + O_FILE_ID) > 0;
+                && m.get(Layout.LONG, base + O_FILE_ID) > 0
+                && m.get(Layout.LONG, base + O_FILE_ID) <= MAX_FILE_ID;
     }
 
     private static long staticChecksum(MemorySegment m, long base, long incarnation) {

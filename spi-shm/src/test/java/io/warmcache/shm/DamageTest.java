@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.warmcache.CacheConfig;
 import io.warmcache.DropReason;
 import io.warmcache.MapOptions;
+import io.warmcache.StoreId;
 import io.warmcache.spi.BackendConfig;
 import io.warmcache.spi.FileVerdict;
 import io.warmcache.spi.FrameRecord;
@@ -111,6 +112,26 @@ class DamageTest {
         for (int more : new int[] {1, 4096, 1 << 20}) {
             write(Arrays.copyOf(good, good.length + more));
             assertTrue(coldReason().contains("grown"));
+        }
+    }
+
+    /** Found by examples/fuzz: counting on from a slot's number overflowed, and left a header that no one reads. */
+    @Test
+    void aFileNumberThatNoFileHasLeavesNoHeaderThatCannotBeRead() throws Exception {
+        for (long number : new long[] {Long.MAX_VALUE, Long.MAX_VALUE - 1, StoreJournal.MAX_FILE_ID + 1}) {
+            write(good);
+            ShmBackend b = env.attach(config());
+            StoreJournal.create(
+                    b.segment(), b.geometry().slot(2), b.incarnation(), number, new StoreId(7, 7),
+                    StoreJournal.KIND_ENGINE, 0, "x");
+            b.abandon();
+            for (int life = 0; life < 2; life++) {
+                b = env.attach(config());
+                assertTrue(b.attachReport().warm(), b.attachReport().coldReason());
+                assertFalse(b.knowsFile(number));
+                Env.map(b, file, Env.BUFFERED).close();
+                b.close();
+            }
         }
     }
 
