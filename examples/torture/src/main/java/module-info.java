@@ -16,6 +16,9 @@ module io.warmcache.torture {
     provides io.warmcache.spi.FrameBackendProvider with
             io.warmcache.torture.SteppedProvider;
 
+    opens io.warmcache.torture.faults to
+            info.picocli,
+            tools.jackson.databind;
     opens io.warmcache.torture to
             info.picocli,
             tools.jackson.databind;

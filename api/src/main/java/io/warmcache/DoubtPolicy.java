@@ -6,5 +6,10 @@ public enum DoubtPolicy {
     /** All frames of the file are dropped. The default. */
     DROP,
     /** Every frame of the file is read again from the store and compared, once, while the file is mapped. */
-    VERIFY
+    VERIFY,
+    /**
+     * As {@link #VERIFY}, and whatever the store's version says: also a change that left no trace in it is found. A
+     * restart reads then what it would read cold, and still serves nothing that was not written.
+     */
+    ALWAYS_VERIFY
 }

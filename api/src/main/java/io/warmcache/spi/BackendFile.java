@@ -61,6 +61,21 @@ public interface BackendFile {
     void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException;
 
     /**
+     * As {@link #writeBack}, but only of bytes with these checksums: what is written is what was compared, so that a
+     * frame that is damaged meanwhile damages no store.
+     *
+     * @param sums of each block of each page of the run, as {@link #writeBack} would record them; those of blocks that
+     *     are not written do not matter
+     * @throws IOException if a block has another checksum: nothing of the run was written then
+     * @throws UnsupportedOperationException if the back end does not do this
+     */
+    default void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        throw new UnsupportedOperationException(
+                "the back end does not verify what it writes: open the cache without the option core.paranoid");
+    }
+
+    /**
      * Records the checksums of the given blocks of a {@code DIRTY} frame without writing it, to {@code WRITTEN}: for a
      * boundary page whose tail the store cut off in step with the frame.
      */

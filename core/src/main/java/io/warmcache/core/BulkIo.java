@@ -335,6 +335,7 @@ final class BulkIo {
             int[] run = new int[pins.size()];
             int[] masks = new int[pins.size()];
             for (int i = 0; i < run.length; i++) {
+                pins.get(i).takeSums();
                 run[i] = pins.get(i).frame;
                 masks[i] = frames.dirtyBlocks[run[i]];
             }
@@ -345,7 +346,7 @@ final class BulkIo {
             Events.Write event = new Events.Write();
             event.begin();
             try {
-                pins.getLast().openBacking().writeBack(first, run, masks, run.length, size);
+                file.writeOut(pins.getLast().openBacking(), first, run, masks, run.length, size);
                 WriteBack.commit(event, file, first, blocks, "write-through");
             } catch (Throwable t) {
                 WriteBack.commit(event, file, first, blocks, t.toString());

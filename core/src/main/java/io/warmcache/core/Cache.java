@@ -56,6 +56,9 @@ final class Cache implements PageCache {
      */
     private static final String OPTION_MAINTENANCE = "core.maintenance";
 
+    /** {@code on}: nothing is written to a store that no writer stored, and clean frames are verified all the time. */
+    private static final String OPTION_PARANOID = "core.paranoid";
+
     final CacheConfig config;
     final boolean debug;
     final FrameBackend backend;
@@ -67,6 +70,9 @@ final class Cache implements PageCache {
     final LatchWaiters waiters = new LatchWaiters();
     final WrapEpoch epoch;
     final FrameTable frames;
+    /** Null unless the cache is paranoid. */
+    final @Nullable UnlockSums unlockSums;
+
     final Recovery recovery;
     final Maintenance maintenance;
     final Resizing resizing;
@@ -118,6 +124,7 @@ final class Cache implements PageCache {
         latchTimeoutNanos = nanos(config.latchTimeout());
         epoch = new WrapEpoch(versionBits);
         frames = new FrameTable(backend, counters, epoch, waiters);
+        unlockSums = "on".equals(config.options().get(OPTION_PARANOID)) ? new UnlockSums(this) : null;
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
         resizing = new Resizing(this);
@@ -636,7 +643,7 @@ final class Cache implements PageCache {
             Throwable poison = file.poison;
             Throwable degraded = file.degraded;
             if (poison != null) {
-                problems.add(file.name + " is poisoned since a force failed (" + poison.getMessage()
+                problems.add(file.name + " is poisoned (" + poison.getMessage()
                         + "): close it, check the store, and map it again");
             } else if (degraded != null) {
                 problems.add(file.name + " could not be written (" + degraded.getMessage()

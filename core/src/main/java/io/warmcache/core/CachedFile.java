@@ -143,8 +143,11 @@ final class CachedFile {
         Throwable cause = poison;
         if (cause != null) {
             throw new FilePoisonedException(
-                    name + " is poisoned: a force failed after pages it may have lost were evicted. Close the file,"
-                            + " check the store, and map it again",
+                    name + " is poisoned: "
+                            + (cause instanceof DamagedPageException
+                                    ? cause.getMessage()
+                                    : "a force failed after pages it may have lost were evicted")
+                            + ". Close the file, check the store, and map it again",
                     cause);
         }
         BackendFile file = backing;
@@ -571,6 +574,16 @@ final class CachedFile {
         return bad;
     }
 
+    /** B2, of a run whose words the caller owns. */
+    void writeOut(BackendFile to, long first, int[] run, int[] masks, int count, long length) throws IOException {
+        UnlockSums sums = cache.unlockSums;
+        if (sums == null) {
+            to.writeBack(first, run, masks, count, length);
+        } else {
+            to.writeBackVerified(first, run, masks, count, length, sums.of(run, count));
+        }
+    }
+
     /** The store has taken every dirty block of a frame whose word the caller owns. */
     void wrote(int frame, long page) {
         int dirty = frames.dirtyBlocks[frame];
@@ -706,6 +719,16 @@ final class CachedFile {
         }
     }
 
+    /** Latches a resident page if nobody has it at the moment, also behind a truncate. */
+    @Nullable ExclusivePin tryLatchResident(long[] leaf, long page) {
+        int slot = RadixIndex.slot(page);
+        long word = TranslationWord.acquire(leaf, slot);
+        boolean free = TranslationWord.state(word) == RESIDENT && (word & (PIN_MASK | FLUSH)) == 0;
+        return free && TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, EXCLUSIVE))
+                ? latched(leaf, slot, page, word, false)
+                : null;
+    }
+
     /** The pin for a resident word just made EXCLUSIVE. */
     private ExclusivePin latched(long[] leaf, int slot, long page, long word, boolean extending) {
         VarHandle.storeStoreFence();
@@ -741,7 +764,9 @@ final class CachedFile {
                     return null;
                 }
             }
-            file.blank(page, frame);
+            if (!Mutation.RECORD_NOT_INITIALISED.isOn()) {
+                file.blank(page, frame);
+            }
             frames.assign(frame, this, leaf, page);
             frames.history.arrived(frame, FrameHistory.OVERWRITTEN);
             long latched = TranslationWord.of(word, EXCLUSIVE, frame);

@@ -42,6 +42,9 @@ final class ExclusivePin implements WritePin {
     /** Blocks that were dirty before this pin: an abort must keep their bytes. */
     private final int initialDirty;
 
+    /** Blocks announced through this pin. */
+    private int announced;
+
     /** First byte past everything announced, from the page's start. */
     private int end;
 
@@ -123,11 +126,16 @@ final class ExclusivePin implements WritePin {
 
     private void announce(int blocks, boolean verify) {
         int fresh = blocks & ~file.frames.dirtyBlocks[frame];
+        if (verify) {
+            verifyDirty(blocks & initialDirty & ~announced);
+        }
         if (fresh != 0) {
             if (blank) {
                 fresh = file.frames.allBlocks;
             } else {
-                file.backend.markDirty(frame);
+                if (!Mutation.DIRTY_NOT_RECORDED.isOn()) {
+                    file.backend.markDirty(frame);
+                }
                 if (verify && !Mutation.OLD_CHECKSUM_NOT_COMPARED.isOn()) {
                     fresh |= verify(fresh);
                 }
@@ -137,6 +145,41 @@ final class ExclusivePin implements WritePin {
             save((blocks | fresh) & ~undoBlocks);
         }
         file.addDirty(frame, fresh);
+        announced |= blocks | fresh;
+    }
+
+    /** Blocks with changes of an earlier pin, of which this one may leave a part. */
+    private void verifyDirty(int blocks) {
+        UnlockSums sums = file.cache.unlockSums;
+        if (sums != null && blocks != 0 && sums.mismatches(file, frame, page, blocks) != 0) {
+            DamagedPageException damage = new DamagedPageException(file, page);
+            file.poison(damage);
+            drop();
+            throw new UncheckedIOException(damage.getMessage(), damage);
+        }
+    }
+
+    /** The checksums of what this pin leaves behind, for whoever writes it. */
+    void takeSums() {
+        UnlockSums sums = file.cache.unlockSums;
+        if (sums != null) {
+            int changed = announced;
+            long kept = sizeAfter() - (page << file.pageShift);
+            if (extending && kept < file.pageSize) {
+                changed |= -1 << (int) (kept >>> 12); // zeroed, perhaps, beside what was announced
+            }
+            sums.take(file, frame, page, file.frames.dirtyBlocks[frame] & changed);
+        }
+    }
+
+    /** Ends the pin and drops the page with all its changes. */
+    void drop() {
+        closed = true;
+        try {
+            file.giveUp(leaf, slot, page, word, frame);
+        } finally {
+            release();
+        }
     }
 
     /** W4. Returns further blocks that are to be written, since the store does not match the record either. */
@@ -175,7 +218,7 @@ final class ExclusivePin implements WritePin {
         try {
             if (initialDirty != 0) {
                 restore();
-                openBacking().writeBack(page, new int[] {frame}, new int[] {initialDirty}, 1, file.size);
+                file.writeOut(openBacking(), page, new int[] {frame}, new int[] {initialDirty}, 1, file.size);
                 file.sets.written(page, true);
             }
         } catch (Throwable t) {
@@ -261,7 +304,8 @@ final class ExclusivePin implements WritePin {
                 Events.Write event = new Events.Write();
                 event.begin();
                 try {
-                    openBacking().writeBack(page, new int[] {frame}, new int[] {dirty}, 1, size);
+                    takeSums();
+                    file.writeOut(openBacking(), page, new int[] {frame}, new int[] {dirty}, 1, size);
                     WriteBack.commit(event, file, page, Integer.bitCount(dirty), "write-through");
                 } catch (Throwable t) {
                     WriteBack.commit(event, file, page, Integer.bitCount(dirty), t.toString());
@@ -345,6 +389,7 @@ final class ExclusivePin implements WritePin {
 
     /** W8. */
     void writeLater(long size) {
+        takeSums();
         file.sets.dirty(page);
         publishSize(size);
         file.publish(leaf, slot, page, residentWord());

@@ -223,6 +223,17 @@ final class GuardedFile implements BackendFile {
     }
 
     @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        guarded(() -> {
+            for (WriteSet set : writeSets) {
+                set.add(firstPage, count);
+            }
+            inner.writeBackVerified(firstPage, frames, blockMasks, count, size, sums);
+        });
+    }
+
+    @Override
     public void truncate(long size) throws IOException {
         guarded(() -> {
             long boundary = Math.min(size, inner.store().size()) / pageSize;

@@ -21,6 +21,9 @@ final class Maintenance {
     private static final int TICKS_PER_FLUSH = 10;
     private static final int TICKS_PER_HINTS = 10;
 
+    /** Within which a paranoid cache verifies every frame in use: ten seconds. */
+    private static final int TICKS_PER_ROUND = 100;
+
     private static final int PREFETCHERS = 4;
     private static final int PREFETCH_QUEUE = 256;
 
@@ -32,6 +35,7 @@ final class Maintenance {
     private volatile @Nullable String failure;
     private @Nullable ThreadPoolExecutor prefetchers;
     private boolean scrubbing = true;
+    private int nextVerified;
 
     Maintenance(Cache cache) {
         this.cache = cache;
@@ -82,8 +86,26 @@ final class Maintenance {
                 file.usage.readLock().unlock();
             }
         }
+        if (cache.unlockSums != null) {
+            verifySome(Math.max(64, cache.frames.frames / TICKS_PER_ROUND));
+        }
         if (scrubbing) {
             scrubbing = cache.recovery.scrub(Math.max(4096, cache.frames.frames / 256));
+        }
+    }
+
+    /** Of a paranoid cache: some more of the frames in use. */
+    private void verifySome(int count) {
+        for (int i = 0; i < Math.min(count, cache.frames.frames); i++) {
+            nextVerified = (nextVerified + 1) % cache.frames.frames;
+            FrameTable.Owner owner = cache.frames.ownerOf(nextVerified);
+            if (owner != null && owner.file().open && owner.file().usage.readLock().tryLock()) {
+                try {
+                    owner.file().writeBack.verify(owner.leaf(), owner.page());
+                } finally {
+                    owner.file().usage.readLock().unlock();
+                }
+            }
         }
     }
 

@@ -36,6 +36,14 @@ enum Mutation {
     GARBAGE_EXCEPTION_RETHROWN,
     /** A leaf leaves the tree with words that can still be loaded (T9). */
     LEAF_NOT_DEAD,
+    /** Bytes reach a frame whose record does not say DIRTY yet, as without the fence between the two (W3). */
+    DIRTY_NOT_RECORDED,
+    /** A write-back takes no notice of a writer's latch (B1). */
+    LATCH_ELIDED,
+    /** A page that is overwritten as a whole is put into a frame whose record was not begun. */
+    RECORD_NOT_INITIALISED,
+    /** Of a page's dirty blocks the first is written, and the page counts as written (B2, B3). */
+    WRITE_BACK_TORN,
     /** A page is written as a whole while another thread loads it. */
     WRITE_RACES_A_FAULT,
     /** A page can be latched while it is written back (B1). */

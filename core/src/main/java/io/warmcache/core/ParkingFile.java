@@ -139,6 +139,12 @@ final class ParkingFile implements BackendFile {
     }
 
     @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        call(() -> file.writeBackVerified(firstPage, frames, blockMasks, count, size, sums));
+    }
+
+    @Override
     public void seal(long page, int frame, int blockMask) {
         file.seal(page, frame, blockMask);
     }

@@ -133,9 +133,9 @@ final class Recovery {
             case CHANGED -> Mutation.STORE_CHANGE_IGNORED.isOn();
         };
         long pages = (size + frames.pageSize - 1) >>> frames.pageShift;
-        if (unchanged) {
+        if (unchanged && options.doubt() != DoubtPolicy.ALWAYS_VERIFY) {
             dropFrom(file, Mutation.PAST_END_KEPT.isOn() ? RadixIndex.MAX_PAGES : pages, DropReason.PAST_END);
-        } else if (options.doubt() == DoubtPolicy.VERIFY) {
+        } else if (options.doubt() != DoubtPolicy.DROP) {
             dropFrom(file, pages, DropReason.PAST_END);
             verifyAgainstStore(file, store);
             said += "; verified against the store";

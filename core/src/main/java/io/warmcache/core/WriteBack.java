@@ -7,6 +7,7 @@ import static io.warmcache.core.TranslationWord.LOADING;
 import static io.warmcache.core.TranslationWord.RESIDENT;
 
 import io.warmcache.spi.BackendFile;
+import io.warmcache.spi.FrameRecord;
 import java.io.IOException;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -125,7 +126,9 @@ final class WriteBack {
                 break;
             }
             run[count] = frame;
-            masks[count] = frames.dirtyBlocks[frame];
+            masks[count] = Mutation.WRITE_BACK_TORN.isOn()
+                    ? Integer.lowestOneBit(frames.dirtyBlocks[frame])
+                    : frames.dirtyBlocks[frame];
             leaves[count] = leaf;
             count++;
         }
@@ -134,8 +137,9 @@ final class WriteBack {
         }
         Events.Write event = new Events.Write();
         event.begin();
+        int damaged = -1;
         try {
-            backing.writeBack(first, run, masks, count, file.size);
+            file.writeOut(backing, first, run, masks, count, file.size);
             commit(event, file, first, blocks(masks, count), "write-back");
             for (int i = 0; i < count; i++) {
                 file.wrote(run[i], first + i);
@@ -146,13 +150,98 @@ final class WriteBack {
             for (int i = 0; i < count && Mutation.FAILED_WRITE_LEAVES_CLEAN.isOn(); i++) {
                 file.wrote(run[i], first + i);
             }
+            damaged = damaged(first, run, masks, count);
             throw t;
         } finally {
             for (int i = 0; i < count; i++) {
                 clearFlush(leaves[i], RadixIndex.slot(first + i), first + i);
             }
+            if (damaged >= 0) {
+                lose(backing, first, count, first + damaged);
+            }
         }
         return count;
+    }
+
+    /** The first page of a run whose changes are not as its writer left them, or -1. */
+    private int damaged(long first, int[] run, int[] masks, int count) {
+        UnlockSums sums = file.cache.unlockSums;
+        for (int i = 0; i < count && sums != null; i++) {
+            if (sums.mismatches(file, run[i], first + i, masks[i]) != 0) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /**
+     * Drops the pages of a run whose changes were damaged in memory, which poisons the file, so that nobody reads what
+     * the store had before as if it were the page. What is whole is written first.
+     */
+    private void lose(BackendFile backing, long first, int count, long damaged) throws IOException {
+        DamagedPageException damage = new DamagedPageException(file, damaged);
+        file.poison(damage);
+        boolean dropped = false;
+        for (int i = 0; i < count; i++) {
+            long[] leaf = file.index.leaf(first + i);
+            ExclusivePin pin = leaf == null ? null : file.tryLatchResident(leaf, first + i);
+            if (pin == null) {
+                continue; // somebody reads it: it goes with the file
+            }
+            if (damaged(first + i, new int[] {pin.frame}, new int[] {frames.dirtyBlocks[pin.frame]}, 1) < 0) {
+                pin.unlatchUnchanged();
+            } else {
+                file.counters.validationFailures.increment();
+                pin.drop();
+                dropped = true;
+            }
+        }
+        if (dropped) {
+            try {
+                flush(backing, 0, false); // fewer pages are dirty by now
+            } catch (IOException e) {
+                damage.addSuppressed(e);
+            }
+        }
+        throw damage;
+    }
+
+    /**
+     * Verifies a page in memory that nobody changes at the moment, and drops it if it is not what its record says; its
+     * changes are verified when they are written.
+     */
+    void verify(long[] leaf, long page) {
+        int slot = RadixIndex.slot(page);
+        int frame = setFlush(leaf, slot, page, false, 0);
+        if (frame < 0) {
+            return;
+        }
+        boolean good;
+        try {
+            good = isGood(frame, page);
+        } finally {
+            clearFlush(leaf, slot, page);
+        }
+        ExclusivePin pin = good ? null : file.tryLatchResident(leaf, page);
+        if (pin == null) {
+            return;
+        }
+        if (frames.dirtyBlocks[pin.frame] == 0 && !isGood(pin.frame, page)) {
+            file.counters.validationFailures.increment();
+            pin.drop();
+        } else {
+            pin.unlatchUnchanged(); // changed meanwhile; or the next announcement of a clean block mends it (W4)
+        }
+    }
+
+    /** Whether the clean blocks of a page whose word the caller owns match its record. */
+    private boolean isGood(int frame, long page) {
+        FrameRecord record = new FrameRecord();
+        int clean = frames.allBlocks & ~frames.dirtyBlocks[frame];
+        return file.backend.readRecord(frame, record)
+                && record.fileId == file.fileId
+                && record.page == page
+                && file.mismatches(frame, record, clean) == 0;
     }
 
     private static int blocks(int[] masks, int count) {
@@ -176,7 +265,8 @@ final class WriteBack {
         while (true) {
             long word = TranslationWord.acquire(leaf, slot);
             long state = TranslationWord.state(word);
-            if (state == RESIDENT && !TranslationWord.isFlushing(word)) {
+            boolean isFree = state == RESIDENT || (state == EXCLUSIVE && Mutation.LATCH_ELIDED.isOn());
+            if (isFree && !TranslationWord.isFlushing(word)) {
                 if (TranslationWord.cas(
                         leaf, slot, word, Mutation.WRITE_BACK_NOT_EXCLUDING_WRITERS.isOn() ? word : word | FLUSH)) {
                     return TranslationWord.frame(word);

@@ -533,6 +533,30 @@ final class HeapBackend implements FrameBackend {
         }
 
         @Override
+        public void writeBackVerified(
+                long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums)
+                throws IOException {
+            int blocks = segment.pageSize / 4096;
+            for (int k = 0; k < count * blocks; k++) {
+                int frame = frames[k / blocks];
+                int block = k % blocks;
+                if ((blockMasks[k / blocks] & (1 << block)) != 0
+                        && sums[k]
+                                != checksum().block(
+                                        memory(),
+                                        (long) frame * segment.pageSize + block * 4096L,
+                                        INCARNATION,
+                                        fileId,
+                                        firstPage + k / blocks,
+                                        block,
+                                        segment.records[frame].generation)) {
+                    throw new IOException("a block is not what was to be written");
+                }
+            }
+            writeBack(firstPage, frames, blockMasks, count, size);
+        }
+
+        @Override
         public void seal(long page, int frame, int blockMask) {
             requireOpen();
             segment.step.run();

@@ -327,6 +327,47 @@ class MutationTableTest {
             bench.file.flush();
             assertEquals(4, stored(bench, 3 * 4096 + 100), "a damaged byte beside a write");
         });
+        scenarios.put(Mutation.DIRTY_NOT_RECORDED, () -> {
+            Bench bench = bench(16, BACK, 8);
+            int frame = frame(bench, 3);
+            WritePin pin = bench.file.pinForWrite(3);
+            pin.dirty(0, 10);
+            FrameRecord record = new FrameRecord();
+            assertTrue(bench.cache.backend.readRecord(frame, record));
+            pin.abort();
+            assertEquals(FrameState.DIRTY, record.state, "a page that is about to be changed");
+        });
+        scenarios.put(Mutation.LATCH_ELIDED, () -> {
+            Bench bench = bench(16, BACK, 8);
+            bench.write(0, filled(5, 4096));
+            try (WritePin pin = bench.file.pinForWrite(0)) {
+                pin.dirty(0, 10);
+                try {
+                    bench.file.flush();
+                } catch (LatchTimeoutException e) {
+                    assertFalse(e.getMessage().isEmpty());
+                }
+                pin.segment().fill((byte) 9);
+            }
+            bench.file.flush();
+            assertEquals(9, stored(bench, 0), "a page written back while a writer had it latched");
+        });
+        scenarios.put(Mutation.RECORD_NOT_INITIALISED, () -> {
+            Bench bench = bench(16, THROUGH, 8);
+            try (WritePin pin = bench.file.pinForOverwrite(3)) {
+                pin.segment().fill((byte) 9);
+            }
+            assertEquals(FrameState.WRITTEN, recorded(bench, 3), "a page written into a free frame");
+        });
+        scenarios.put(Mutation.WRITE_BACK_TORN, () -> {
+            Bench bench = new Bench(
+                    Bench.small(32).withPageSize(8192).withOptions(Map.of("core.maintenance", "off")),
+                    BACK,
+                    pages(1, 8));
+            bench.write(0, filled(9, 8192));
+            bench.file.flush();
+            assertEquals(9, stored(bench, 4096), "the second block of a page that was written");
+        });
         scenarios.put(Mutation.WRITE_RACES_A_FAULT, () -> {
             Bench bench = bench(16, THROUGH, 8);
             bench.store.mostPerTransfer = 2048;

@@ -7,6 +7,7 @@ import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.BlockChecksum;
 import io.warmcache.spi.FileVerdict;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.UUID;
 import java.util.concurrent.Semaphore;
@@ -205,7 +206,10 @@ final class ShmFile implements BackendFile {
         long got = 0;
         if (wanted > 0) {
             got = file != null
-                    ? file.readFully(position, Layout.roundUp(wanted, BLOCK), (from, n) -> vectors(run, skip + from, n))
+                    ? file.readFully(
+                            position,
+                            Layout.roundUp(wanted, BLOCK),
+                            (from, n) -> vectors(frames, run, skip + from, n))
                     : readPages(position, run, skip, wanted);
         }
         for (long at = Math.min(got, wanted); at < bytes; ) {
@@ -220,12 +224,12 @@ final class ShmFile implements BackendFile {
         return (long) frame * pageSize;
     }
 
-    private int vectors(int[] run, long skip, long bytes) {
+    private int vectors(MemorySegment memory, int[] run, long skip, long bytes) {
         int n = 0;
         for (long at = skip; at < skip + bytes; ) {
             long inPage = at % pageSize;
             long length = Math.min(pageSize - inPage, skip + bytes - at);
-            Libc.vector(n++, frames.address() + offset(run[(int) (at / pageSize)]) + inPage, length);
+            Libc.vector(n++, memory.address() + offset(run[(int) (at / pageSize)]) + inPage, length);
             at += length;
         }
         return n;
@@ -281,6 +285,42 @@ final class ShmFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        writeBack(firstPage, frames, blockMasks, count, size, new Source(this.frames, frames), null);
+    }
+
+    @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        try (Arena arena = Arena.ofShared()) {
+            // A copy that nobody can reach: what is compared is what is written.
+            MemorySegment copy = arena.allocate((long) count * pageSize, BLOCK);
+            int[] places = new int[count];
+            for (int i = 0; i < count; i++) {
+                places[i] = i;
+                MemorySegment.copy(this.frames, offset(frames[i]), copy, offset(i), pageSize);
+            }
+            writeBack(firstPage, frames, blockMasks, count, size, new Source(copy, places), sums);
+        }
+    }
+
+    /**
+     * Where the bytes of a run are that is written.
+     *
+     * @param memory what holds them
+     * @param places at how many pages from its start each page is
+     */
+    @SuppressWarnings("ArrayRecordComponent") // never compared
+    private record Source(MemorySegment memory, int[] places) {}
+
+    private void writeBack(
+            long firstPage,
+            int[] frames,
+            int[] blockMasks,
+            int count,
+            long size,
+            Source source,
+            long @Nullable [] expected)
+            throws IOException {
         enter();
         try {
             requireAccepted();
@@ -293,12 +333,17 @@ final class ShmFile implements BackendFile {
                 int generation = ledger.require(frames[i], fileId, firstPage + i, Ledger.DIRTY, Ledger.DIRTY);
                 for (int b = 0; b < blocks; b++) {
                     if ((blockMasks[i] >>> b & 1) != 0) {
-                        long at = offset(frames[i]) + (long) b * BLOCK;
+                        long at = offset(source.places()[i]) + (long) b * BLOCK;
                         int k = i * blocks + b;
-                        sums[k] = checksum.block(this.frames, at, incarnation, fileId, firstPage + i, b, generation);
+                        sums[k] = checksum.block(
+                                source.memory(), at, incarnation, fileId, firstPage + i, b, generation);
+                        if (expected != null && sums[k] != expected[k]) {
+                            throw new IOException("page " + (firstPage + i) + " of " + store.name()
+                                    + " is not what was to be written: nothing was written");
+                        }
                         if (file != null) {
                             ring[k] = checksum.block(
-                                    this.frames, at, incarnation, fileId, firstPage * blocks + k, 0, 0);
+                                    source.memory(), at, incarnation, fileId, firstPage * blocks + k, 0, 0);
                         }
                     }
                 }
@@ -312,7 +357,7 @@ final class ShmFile implements BackendFile {
                 if (k > first) {
                     long position = firstPage * pageSize + (long) first * BLOCK;
                     long bytes = Math.min((long) (k - first) * BLOCK, size - position);
-                    write(position, bytes, frames, first, ring);
+                    write(position, bytes, source, first, ring);
                 }
             }
             step("writeBack.written");
@@ -330,7 +375,7 @@ final class ShmFile implements BackendFile {
         }
     }
 
-    private void write(long position, long bytes, int[] run, int firstBlock, long[] ring) throws IOException {
+    private void write(long position, long bytes, Source run, int firstBlock, long[] ring) throws IOException {
         if (file == null) {
             writePages(position, bytes, run, (long) firstBlock * BLOCK);
             return;
@@ -361,7 +406,7 @@ final class ShmFile implements BackendFile {
     }
 
     private void writeJournalled(
-            FileStore file, long position, long bytes, int[] run, int firstBlock, long[] ring, boolean exclusive)
+            FileStore file, long position, long bytes, Source run, int firstBlock, long[] ring, boolean exclusive)
             throws IOException {
         long before = file.size();
         long after = Math.max(before, position + bytes);
@@ -375,7 +420,7 @@ final class ShmFile implements BackendFile {
             file.writeFully(
                     position,
                     bytes,
-                    (from, n) -> vectors(run, (long) firstBlock * BLOCK + from, n),
+                    (from, n) -> vectors(run.memory(), run.places(), (long) firstBlock * BLOCK + from, n),
                     () -> journal.extend(nowOrLater()));
         } catch (Throwable t) {
             written(intent, false, ring, firstBlock);
@@ -400,14 +445,15 @@ final class ShmFile implements BackendFile {
         journal.end(intent, done, ring, firstBlock, nowOrLater());
     }
 
-    private void writePages(long position, long bytes, int[] run, long skip) throws IOException {
+    private void writePages(long position, long bytes, Source run, long skip) throws IOException {
         int intent = beginForeign();
         try {
             long done = 0;
             while (done < bytes) {
                 long inPage = (skip + done) % pageSize;
                 long length = Math.min(pageSize - inPage, bytes - done);
-                MemorySegment source = frames.asSlice(offset(run[(int) ((skip + done) / pageSize)]) + inPage, length);
+                MemorySegment source = run.memory()
+                        .asSlice(offset(run.places()[(int) ((skip + done) / pageSize)]) + inPage, length);
                 done += progress(store.write(position + done, source), length, "write");
             }
         } finally {

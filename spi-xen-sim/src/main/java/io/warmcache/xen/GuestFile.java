@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A virtual disk connected to a guest: its requests to the block back end, the only way between disk and machine
@@ -303,6 +304,18 @@ class GuestFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        writeBack(firstPage, frames, blockMasks, count, size, null);
+    }
+
+    @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        writeBack(firstPage, frames, blockMasks, count, size, sums);
+    }
+
+    private void writeBack(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long @Nullable [] expected)
+            throws IOException {
         request("write_back", () -> {
             requireAccepted();
             long[] sums = new long[count * blocks];
@@ -317,6 +330,10 @@ class GuestFile implements BackendFile {
                             int mfn = guest.mfn(frames[i], b);
                             sums[i * blocks + b] =
                                     guest.sum(mfn, device.id, firstPage + i, b, table.generation[mfn]);
+                            if (expected != null && sums[i * blocks + b] != expected[i * blocks + b]) {
+                                throw new IOException("page " + (firstPage + i)
+                                        + " is not what was to be written: nothing was written");
+                            }
                         }
                     }
                 }

@@ -9,6 +9,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A virtual disk connected to a guest of another process, which writes to its frames when it likes and may ask for
@@ -207,6 +208,18 @@ final class HostedFile extends GuestFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        writeBack(firstPage, frames, blockMasks, count, size, null);
+    }
+
+    @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        writeBack(firstPage, frames, blockMasks, count, size, sums);
+    }
+
+    private void writeBack(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long @Nullable [] expected)
+            throws IOException {
         request("write_back", () -> {
             requireAccepted();
             checkRun(firstPage, frames, count);
@@ -217,14 +230,16 @@ final class HostedFile extends GuestFile {
                 claim(frames, count);
             }
             try {
-                write(firstPage, frames, blockMasks, count, size);
+                write(firstPage, frames, blockMasks, count, size, expected);
             } finally {
                 unclaim(frames, count);
             }
         });
     }
 
-    private void write(long firstPage, int[] frames, int[] masks, int count, long size) throws IOException {
+    private void write(
+            long firstPage, int[] frames, int[] masks, int count, long size, long @Nullable [] expected)
+            throws IOException {
         MemorySegment bounce = BOUNCE.get().get((long) count * guest.pageSize());
         long[] sums = new long[count * blocks];
         for (int k = 0; k < sums.length; k++) {
@@ -232,6 +247,10 @@ final class HostedFile extends GuestFile {
                 int generation = table.generation[guest.mfn(frames[k / blocks], k % blocks)];
                 MemorySegment.copy(frame(frames[k / blocks], k % blocks), 0, bounce, (long) k * BLOCK, BLOCK);
                 sums[k] = sum(bounce, (long) k * BLOCK, firstPage + k / blocks, k % blocks, generation);
+                if (expected != null && sums[k] != expected[k]) {
+                    throw new IOException("page " + (firstPage + k / blocks)
+                            + " is not what was to be written: nothing was written");
+                }
             }
         }
         writeBegins();

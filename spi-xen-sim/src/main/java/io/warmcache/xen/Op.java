@@ -43,6 +43,7 @@ final class Op {
     static final int TRUNCATE = 38;
     static final int SETTLE = 39;
     static final int DISCONNECT = 40;
+    static final int WRITE_BACK_VERIFIED = 41;
 
     // the VMM's answers; CALL is one that asks the guest something first
     static final int OK = 100;

@@ -122,16 +122,31 @@ final class RemoteFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        writeBack(Op.WRITE_BACK, firstPage, frames, blockMasks, count, size, new long[0]);
+    }
+
+    @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        writeBack(Op.WRITE_BACK_VERIFIED, firstPage, frames, blockMasks, count, size, sums);
+    }
+
+    private void writeBack(
+            int op, long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums)
+            throws IOException {
         requireOpen();
         for (int i = 0; i < count; i++) {
             backend.require(frames[i], FrameState.DIRTY, FrameState.DIRTY);
         }
         var _ = link.call(
-                Op.WRITE_BACK,
+                op,
                 out -> {
                     out.putInt(handle).putLong(firstPage).putLong(size).putLong(0).putInt(count);
                     for (int i = 0; i < count; i++) {
                         out.putInt(frames[i]).putInt(blockMasks[i]);
+                    }
+                    for (long sum : sums) {
+                        out.putLong(sum);
                     }
                 },
                 in -> {

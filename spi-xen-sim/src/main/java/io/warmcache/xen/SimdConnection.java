@@ -303,7 +303,7 @@ final class SimdConnection implements Runnable {
             default -> {
                 if (op >= Op.DISK_VERSION && op <= Op.DISK_CLOSE) {
                     disk(of, op, in);
-                } else if (op >= Op.ACCEPT && op <= Op.DISCONNECT) {
+                } else if (op >= Op.ACCEPT && op <= Op.WRITE_BACK_VERIFIED) {
                     file(of, op, in);
                 } else {
                     throw new Wire.ProtocolException("request " + op);
@@ -425,7 +425,7 @@ final class SimdConnection implements Runnable {
         BackendFile file = of.file(handle);
         switch (op) {
             case Op.ACCEPT -> file.accept();
-            case Op.FILL, Op.WRITE_BACK -> run(of, file, op, in);
+            case Op.FILL, Op.WRITE_BACK, Op.WRITE_BACK_VERIFIED -> run(of, file, op, in);
             case Op.REFILL -> file.refill(in.getLong(), in.getInt(), in.getInt(), in.getLong());
             case Op.BLANK -> {
                 int[] one = {0};
@@ -450,7 +450,7 @@ final class SimdConnection implements Runnable {
                 file.close();
             }
         }
-        if (op != Op.FILL && op != Op.WRITE_BACK) {
+        if (op != Op.FILL && op != Op.WRITE_BACK && op != Op.WRITE_BACK_VERIFIED) {
             ok();
         }
     }
@@ -471,6 +471,12 @@ final class SimdConnection implements Runnable {
         }
         if (op == Op.FILL) {
             file.fill(first, frames, count, size, mask);
+        } else if (op == Op.WRITE_BACK_VERIFIED) {
+            long[] sums = new long[count * of.backend.blocks];
+            for (int k = 0; k < sums.length; k++) {
+                sums[k] = in.getLong();
+            }
+            file.writeBackVerified(first, frames, masks, count, size, sums);
         } else {
             file.writeBack(first, frames, masks, count, size);
         }

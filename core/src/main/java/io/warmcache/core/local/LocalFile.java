@@ -8,10 +8,12 @@ import io.warmcache.spi.BlockChecksum;
 import io.warmcache.spi.FileVerdict;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
+import org.jspecify.annotations.Nullable;
 
 /** An open store, and the I/O between it and the frames. */
 final class LocalFile implements BackendFile {
@@ -166,14 +168,12 @@ final class LocalFile implements BackendFile {
     }
 
     private long sum(long page, int frame, long offset) {
-        return backend.checksum().block(
-                memory,
-                (long) frame * pageSize + offset,
-                backend.incarnation(),
-                fileId,
-                page,
-                (int) (offset / BLOCK),
-                records.generation(frame));
+        return sum(memory, (long) frame * pageSize + offset, page, frame, (int) (offset / BLOCK));
+    }
+
+    private long sum(MemorySegment source, long at, long page, int frame, int block) {
+        return backend.checksum()
+                .block(source, at, backend.incarnation(), fileId, page, block, records.generation(frame));
     }
 
     @Override
@@ -194,34 +194,77 @@ final class LocalFile implements BackendFile {
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
         enter();
         try {
-            requireAccepted();
-            for (int i = 0; i < count; i++) {
-                records.require(frames[i], fileId, firstPage + i, FrameState.DIRTY);
-            }
-            // All checksums before the first byte goes out: when a write fails every frame must stay as it was.
-            long[] sums = new long[count * blocks];
-            for (int k = 0; k < sums.length; k++) {
-                if ((blockMasks[k / blocks] >>> (k % blocks) & 1) != 0) {
-                    sums[k] = sum(firstPage + k / blocks, frames[k / blocks], (long) (k % blocks) * BLOCK);
-                }
-            }
-            for (int i = 0; i < count; i++) {
-                write(firstPage + i, frames[i], blockMasks[i], size);
-            }
-            for (int k = 0; k < sums.length; k++) {
-                if (sums[k] != 0) {
-                    records.checksum(frames[k / blocks], k % blocks, sums[k]);
-                }
-            }
-            for (int i = 0; i < count; i++) {
-                records.state(frames[i], FrameState.WRITTEN);
-            }
+            write(firstPage, frames, blockMasks, count, size, memory, frames, null);
         } finally {
             exit();
         }
     }
 
-    private void write(long page, int frame, int blockMask, long size) throws IOException {
+    @Override
+    public void writeBackVerified(
+            long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        enter();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment copy = arena.allocate((long) count * pageSize, BLOCK);
+            int[] places = new int[count];
+            for (int i = 0; i < count; i++) {
+                places[i] = i;
+                MemorySegment.copy(memory, (long) frames[i] * pageSize, copy, (long) i * pageSize, pageSize);
+            }
+            write(firstPage, frames, blockMasks, count, size, copy, places, sums);
+        } finally {
+            exit();
+        }
+    }
+
+    /**
+     * Writes pages back.
+     *
+     * @param source where their bytes are, page {@code i} at {@code places[i]} pages from its start
+     * @param expected the checksums they must have, or null
+     */
+    private void write(
+            long firstPage,
+            int[] frames,
+            int[] blockMasks,
+            int count,
+            long size,
+            MemorySegment source,
+            int[] places,
+            long @Nullable [] expected)
+            throws IOException {
+        requireAccepted();
+        for (int i = 0; i < count; i++) {
+            records.require(frames[i], fileId, firstPage + i, FrameState.DIRTY);
+        }
+        // All checksums before the first byte goes out: when a write fails every frame must stay as it was.
+        long[] sums = new long[count * blocks];
+        for (int k = 0; k < sums.length; k++) {
+            if ((blockMasks[k / blocks] >>> (k % blocks) & 1) != 0) {
+                long offset = (long) (k % blocks) * BLOCK;
+                int frame = frames[k / blocks];
+                long at = (long) places[k / blocks] * pageSize + offset;
+                sums[k] = sum(source, at, firstPage + k / blocks, frame, k % blocks);
+                if (expected != null && sums[k] != expected[k]) {
+                    throw new IOException("page " + (firstPage + k / blocks) + " of " + store.name()
+                            + " is not what was to be written: nothing was written");
+                }
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            write(firstPage + i, source.asSlice((long) places[i] * pageSize, pageSize), blockMasks[i], size);
+        }
+        for (int k = 0; k < sums.length; k++) {
+            if (sums[k] != 0) {
+                records.checksum(frames[k / blocks], k % blocks, sums[k]);
+            }
+        }
+        for (int i = 0; i < count; i++) {
+            records.state(frames[i], FrameState.WRITTEN);
+        }
+    }
+
+    private void write(long page, MemorySegment source, int blockMask, long size) throws IOException {
         for (int b = 0; b < blocks; b++) {
             int first = b;
             while (b < blocks && (blockMask >>> b & 1) != 0) {
@@ -230,9 +273,8 @@ final class LocalFile implements BackendFile {
             long start = page * pageSize + (long) first * BLOCK;
             long end = Math.min(size, page * pageSize + (long) b * BLOCK);
             for (long at = start; at < end; ) {
-                MemorySegment source = bytes(frame, at - page * pageSize, end - at);
                 lastWrite = System.nanoTime();
-                at += progress(store.write(at, source), end - at, "write");
+                at += progress(store.write(at, source.asSlice(at - page * pageSize, end - at)), end - at, "write");
                 lastWrite = System.nanoTime();
             }
         }
