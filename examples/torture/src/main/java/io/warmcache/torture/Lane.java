@@ -570,6 +570,10 @@ final class Lane implements Runnable {
     /** Keeps what there is to be looked at, counts it, and ends the lane. */
     private void fail(Campaign.Failure failure, @Nullable Life life, String what) {
         if (campaign.isEnding() || (life != null && wasInterrupted(life))) {
+            if (life != null && !campaign.isEnding()) {
+                System.err.println("torture: somebody else ended pid " + life.child.pid() + ", exit status "
+                        + life.child.exitValue() + ": the campaign ends here, and can go on");
+            }
             campaign.stop();
             throw new FailedException("the victim was told to end by somebody else, as by Ctrl-C");
         }
