@@ -50,30 +50,32 @@ final class BulkIo {
         int hits = 0;
         int done = 0;
         int cuts = 0;
-        while (done < length) {
-            long at = position + done;
-            long page = at >>> file.pageShift;
-            int offset = (int) at & (file.pageSize - 1);
-            int chunk = Math.min(length - done, file.pageSize - offset);
-            try {
-                int pagesLeft = (int) (((position + length - 1) >>> file.pageShift) - page) + 1;
-                if (copyPage(page, offset, target, done, chunk, pagesLeft, once)) {
-                    hits++;
+        try {
+            while (done < length) {
+                long at = position + done;
+                long page = at >>> file.pageShift;
+                int offset = (int) at & (file.pageSize - 1);
+                int chunk = Math.min(length - done, file.pageSize - offset);
+                try {
+                    int pagesLeft = (int) (((position + length - 1) >>> file.pageShift) - page) + 1;
+                    if (copyPage(page, offset, target, done, chunk, pagesLeft, once)) {
+                        hits++;
+                    }
+                } catch (IndexOutOfBoundsException e) {
+                    if (page >= file.pages()) {
+                        return done == 0 ? -1 : done; // cut off meanwhile
+                    }
+                    if (++cuts == OPTIMISTIC_TRIES) {
+                        throw e;
+                    }
+                    continue; // cut off, and lengthened again
                 }
-            } catch (IndexOutOfBoundsException e) {
-                if (page >= file.pages()) {
-                    file.counters.hits.add(hits);
-                    return done == 0 ? -1 : done; // cut off meanwhile
-                }
-                if (++cuts == OPTIMISTIC_TRIES) {
-                    throw e;
-                }
-                continue; // cut off, and lengthened again
+                done += chunk;
             }
-            done += chunk;
+            return done;
+        } finally {
+            file.counters.hits.add(hits); // once: a shared counter costs as much as a small page
         }
-        file.counters.hits.add(hits); // once: a shared counter costs as much as a small page
-        return done;
     }
 
     /** Returns whether the page was in memory. */

@@ -3,31 +3,27 @@ package io.warmcache.core;
 
 /**
  * Takes leaves out of a file's index that hold nothing any more (section 5 of {@code docs/internals.md}): an index
- * grows with the pages that were touched, and is to stay as large as the resident ones need. As a collector does, it
- * waits until there are twice as many leaves as the last time left, so a sweep costs each leaf that was made since a
- * look or two.
+ * grows with the pages that were touched, and is to stay as large as the resident ones need. {@link Maintenance} says
+ * when.
  */
 final class IndexSweep {
-    /** Fewer leaves are no trouble: half a MiB. */
-    static final int SLACK = 1024;
-
     /** Leaves owned at once, whose readers wait meanwhile, for one step of the epoch. */
     private static final int BATCH = 256;
+
+    /** Leaves looked at while some are owned: a long index must not keep their readers waiting. */
+    private static final int WALK = 4096;
 
     private final CachedFile file;
 
     /** Leaves that the last sweep left. */
-    private int left;
+    private volatile int left;
 
     IndexSweep(CachedFile file) {
         this.file = file;
     }
 
-    /** Sweeps if that is due. */
-    void runIfDue() {
-        if (file.index.leaves() > 2L * left + SLACK) {
-            run();
-        }
+    int left() {
+        return left;
     }
 
     /** Takes every leaf out that holds nothing, and that nobody else is at work on. */
@@ -47,20 +43,24 @@ final class IndexSweep {
         private final long[] firstPages = new long[BATCH];
         private final long[][] leaves = new long[BATCH][];
         private int count;
+        private int passed;
 
         Batch(CachedFile file) {
             this.file = file;
         }
 
         void add(long firstPage, long[] leaf) {
-            if (RadixIndex.own(leaf)) {
-                firstPages[count] = firstPage;
-                leaves[count++] = leaf;
-                if (count == BATCH) {
-                    bury();
+            passed++;
+            if (RadixIndex.isEmpty(leaf)) {
+                if (RadixIndex.own(leaf)) {
+                    firstPages[count] = firstPage;
+                    leaves[count++] = leaf;
+                } else {
+                    file.wakeLeaf(firstPage);
                 }
-            } else {
-                file.wakeLeaf(firstPage);
+            }
+            if (count == BATCH || (count > 0 && passed >= WALK)) {
+                bury();
             }
         }
 
@@ -73,6 +73,7 @@ final class IndexSweep {
                 file.index.bury(firstPages[count], leaves[count]);
                 file.wakeLeaf(firstPages[count]);
             }
+            passed = 0;
         }
     }
 }

@@ -27,6 +27,9 @@ final class Maintenance {
     private static final int PREFETCHERS = 4;
     private static final int PREFETCH_QUEUE = 256;
 
+    /** Fewer leaves are no trouble: half a MiB. */
+    static final int LEAVES_SLACK = 1024;
+
     private final Cache cache;
     private final Thread thread;
     private final ReentrantLock lock = new ReentrantLock();
@@ -73,12 +76,15 @@ final class Maintenance {
         if (tick % TICKS_PER_HINTS == 0 || cache.frames.hintsAreOld()) {
             cache.frames.saveHints();
         }
+        boolean sweeping = isSweepDue();
         for (CachedFile file : cache.files()) {
-            file.sweep.runIfDue();
             if (!file.open || !file.usage.readLock().tryLock()) {
                 continue;
             }
             try {
+                if (sweeping && file.open) { // which it stays: a close waits for the lock
+                    file.sweep.run();
+                }
                 settle(file, tick % TICKS_PER_FLUSH == 0);
             } catch (IOException | RuntimeException e) {
                 file.writeFailed(e); // of this file alone: the others have their turn
@@ -107,6 +113,22 @@ final class Maintenance {
                 }
             }
         }
+    }
+
+    /**
+     * As a collector does, waits until there are twice as many leaves as the last sweeps left, so that they cost each
+     * leaf that was made since a look or two.
+     */
+    private boolean isSweepDue() {
+        long leaves = 0;
+        long left = 0;
+        for (CachedFile file : cache.files()) {
+            if (file.open) {
+                leaves += file.index.leaves();
+                left += file.sweep.left();
+            }
+        }
+        return leaves > 2 * left + LEAVES_SLACK;
     }
 
     private static void settle(CachedFile file, boolean flush) throws IOException {

@@ -147,17 +147,22 @@ final class RadixIndex {
         }
     }
 
+    /** Whether a leaf holds nothing at the moment. */
+    static boolean isEmpty(long[] leaf) {
+        for (int i = 0; i < LEAF_SLOTS; i++) {
+            if (TranslationWord.state(TranslationWord.acquire(leaf, i)) != TranslationWord.EMPTY) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /**
      * Owns every word of a leaf, all of which must be EMPTY, on the way to {@link #bury}.
      *
      * @return false, with nothing changed, if a word is not EMPTY. Waiters of the leaf's pages must be woken then, too
      */
     static boolean own(long[] leaf) {
-        for (int i = 0; i < LEAF_SLOTS; i++) {
-            if (TranslationWord.state(TranslationWord.acquire(leaf, i)) != TranslationWord.EMPTY) {
-                return false;
-            }
-        }
         for (int i = 0; i < LEAF_SLOTS; i++) {
             long word = TranslationWord.acquire(leaf, i);
             if (TranslationWord.state(word) != TranslationWord.EMPTY

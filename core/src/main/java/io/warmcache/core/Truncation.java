@@ -230,11 +230,15 @@ final class Truncation {
      * owned meanwhile.
      */
     private void bury(List<Leaf> leaves, long firstCut) {
+        boolean any = false;
         for (int i = 0; i < leaves.size(); i++) {
             Leaf leaf = leaves.get(i);
-            leaf.empty = leaf.firstPage >= firstCut && RadixIndex.own(leaf.words);
+            leaf.empty = leaf.firstPage >= firstCut && RadixIndex.isEmpty(leaf.words) && RadixIndex.own(leaf.words);
+            any |= leaf.empty;
         }
-        file.epoch.raise();
+        if (any) {
+            file.epoch.raise();
+        }
         for (int i = 0; i < leaves.size(); i++) {
             Leaf leaf = leaves.get(i);
             if (leaf.empty) {

@@ -68,6 +68,7 @@ final class Libc {
     private static final int SEEK_HOLE = 4;
     private static final int MADV_COLLAPSE = 25;
     private static final int PROT_NONE = 0;
+    private static final long COLLAPSED_AT_ONCE = 1L << 30;
     private static final int SC_PAGESIZE = 30;
 
     /** Bytes of a huge page: what an address must be a multiple of for its translation to be one entry. */
@@ -341,17 +342,16 @@ final class Libc {
             throw new ErrnoException("mmap", what, s.errno());
         }
         long address = (start + HUGE_PAGE - 1) & -HUGE_PAGE;
-        if (invoke(MMAP, s, address, length, PROT_READ_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == -1) {
-            int errno = s.errno();
-            var _ = invoke(MUNMAP, s, start, room, 0, 0, 0, 0);
-            throw new ErrnoException("mmap", what, errno);
-        }
+        long pages = (length + pageSize() - 1) & -pageSize();
         if (address > start) {
             var _ = invoke(MUNMAP, s, start, address - start, 0, 0, 0, 0);
         }
-        long pages = (length + pageSize() - 1) & -pageSize();
         if (start + room > address + pages) {
             var _ = invoke(MUNMAP, s, address + pages, start + room - address - pages, 0, 0, 0, 0);
+        }
+        if (invoke(MMAP, s, address, length, PROT_READ_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == -1) {
+            // What was reserved there may be somebody else's by now, so it is not unmapped: addresses alone are lost.
+            throw new ErrnoException("mmap", what, s.errno());
         }
         MemorySegment memory = MemorySegment.ofAddress(address).reinterpret(length, arena, m -> unmap(m, length));
         var _ = call(MADVISE, "madvise(MADV_DONTDUMP)", what, address, length, MADV_DONTDUMP, 0, 0);
@@ -360,8 +360,12 @@ final class Libc {
 
     /** Moves the memory of a part of a mapping into huge pages, now. */
     static void collapse(MemorySegment memory, long offset, long length, String what) throws ErrnoException {
-        var _ = call(
-                MADVISE, "madvise(MADV_COLLAPSE)", what, memory.address() + offset, length, MADV_COLLAPSE, 0, 0);
+        long end = memory.address() + offset + length;
+        // A call of many GiB would keep the owner from ending for as long.
+        for (long at = memory.address() + offset; at < end; at += COLLAPSED_AT_ONCE) {
+            long piece = Math.min(end - at, COLLAPSED_AT_ONCE);
+            var _ = call(MADVISE, "madvise(MADV_COLLAPSE)", what, at, piece, MADV_COLLAPSE, 0, 0);
+        }
     }
 
     private static void unmap(MemorySegment memory, long length) {

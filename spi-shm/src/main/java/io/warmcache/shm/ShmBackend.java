@@ -174,6 +174,7 @@ final class ShmBackend implements FrameBackend {
         CacheConfig cache = config.cache();
         FailureDomain domain = domain(cache);
         boolean checkLimits = checkLimits(cache);
+        boolean collapses = collapses(cache);
         UUID boot = BootId.current();
         SegmentFile segment = SegmentFile.acquire(cache, true);
         if (segment == null) {
@@ -202,7 +203,7 @@ final class ShmBackend implements FrameBackend {
             }
             limits.requireSpace(segment, wanted, capacity);
             segment.format(wanted, capacity, unit, fs);
-            MemorySegment memory = map(segment, wanted, capacity, unit, arena, collapses(cache, fs));
+            MemorySegment memory = map(segment, wanted, capacity, unit, arena, collapses);
             Header fresh =
                     new Header(format, wanted, capacity, config.checksum().algorithmId(), randomIncarnation(), boot);
             new Ledger(memory, wanted, fresh.incarnation, null).format(0);
@@ -231,8 +232,9 @@ final class ShmBackend implements FrameBackend {
 
     /** Maps the whole file, and zeros in place of the frames that do not exist. */
     private static MemorySegment map(
-            SegmentFile segment, Geometry geometry, int capacity, long unit, Arena arena, boolean collapses)
+            SegmentFile segment, Geometry geometry, int capacity, long unit, Arena arena, boolean wanted)
             throws IOException {
+        boolean collapses = wanted && segment.fileSystem().type() != FsStat.HUGETLBFS; // which has nothing else
         MemorySegment memory = segment.map(geometry.fileLength(unit), arena, collapses);
         long from = geometry.holeStart(capacity, unit);
         long to = geometry.holeEnd(unit);
@@ -263,11 +265,11 @@ final class ShmBackend implements FrameBackend {
         }
     }
 
-    private static boolean collapses(CacheConfig cache, FsStat fs) {
+    private static boolean collapses(CacheConfig cache) {
         String value = cache.options().getOrDefault(OPTION_HUGE_PAGES, "off");
         return switch (value) {
             case "off" -> false;
-            case "collapse" -> fs.type() != FsStat.HUGETLBFS; // which has nothing else
+            case "collapse" -> true;
             default -> throw new IllegalArgumentException(
                     "option " + OPTION_HUGE_PAGES + " is \"" + value + "\": it must be off or collapse");
         };
@@ -304,8 +306,7 @@ final class ShmBackend implements FrameBackend {
             allocateFrames(segment, room, header.capacity, capacity, limits);
             step(hook, "grow.allocated");
         }
-        boolean collapses = collapses(config.cache(), segment.fileSystem());
-        MemorySegment memory = map(segment, room, capacity, limits.unit, arena, collapses);
+        MemorySegment memory = map(segment, room, capacity, limits.unit, arena, collapses(config.cache()));
         if (capacity > header.capacity) {
             new Ledger(memory, room, header.incarnation, null).format(header.capacity);
             header.capacity = capacity;
