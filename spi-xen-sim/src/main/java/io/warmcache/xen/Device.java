@@ -16,6 +16,9 @@ final class Device {
 
     final long id;
     final StoreId storeId;
+    /** What whoever opened it last called its store. */
+    String name = "";
+
     boolean open;
     /** What the guest has it open on; the VMM closes it when the guest dies. */
     @Nullable BackingStore store;

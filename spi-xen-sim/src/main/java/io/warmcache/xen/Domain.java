@@ -575,16 +575,10 @@ public final class Domain {
 
     /** With the machine's lock held: an extent that has memory, and that nobody uses. */
     private void giveUp(int pfn, int order) {
+        // Nobody may see the frames any more before they can be another domain's.
         DomainMemory from = memory;
         if (from != null) {
             from.revoke(pfn, p2m[pfn]);
-        }
-        for (int i = pfn; i < pfn + (1 << order); i++) {
-            int mfn = p2m[i];
-            map(i, -1, Access.NONE);
-            table.state(mfn, FrameState.FREE);
-            p2m[i] = -1;
-            machine.free(mfn);
         }
         MemorySegment mapped = window;
         if (mapped != null) {
@@ -593,6 +587,13 @@ public final class Domain {
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
             }
+        }
+        for (int i = pfn; i < pfn + (1 << order); i++) {
+            int mfn = p2m[i];
+            map(i, -1, Access.NONE);
+            table.state(mfn, FrameState.FREE);
+            p2m[i] = -1;
+            machine.free(mfn);
         }
     }
 
@@ -618,15 +619,11 @@ public final class Domain {
         boolean done = false;
         try {
             for (int pfn = from; pfn < to; ) {
-                int order = order(pfn, to);
                 step.run();
                 synchronized (machine) {
                     requireAlive(asked);
-                    if (p2m[pfn] < 0) {
-                        populate(pfn, order);
-                    }
+                    pfn += populateSome(pfn, to);
                 }
-                pfn += 1 << order;
             }
             step.run();
             synchronized (machine) {
@@ -646,24 +643,69 @@ public final class Domain {
         }
     }
 
+    /** With the machine's lock held: memory for some pages, where there is none yet; returns how many. */
+    private int populateSome(int pfn, int to) throws IOException {
+        int order = order(pfn, to);
+        if (order > 0 && isHole(pfn, 1 << order)) {
+            try {
+                populate(pfn, order);
+                return 1 << order;
+            } catch (HypercallException e) {
+                if (machine.isShared()) {
+                    throw e;
+                }
+                // Enough are free, but not together.
+            }
+        }
+        if (machine.isShared()) {
+            return 1 << order; // what an earlier shrink could not give back is there still
+        }
+        if (p2m[pfn] < 0) {
+            populate(pfn, 0);
+        }
+        return 1;
+    }
+
+    private boolean isHole(int pfn, int count) {
+        for (int i = pfn; i < pfn + count; i++) {
+            if (p2m[i] >= 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
     /** With the machine's lock held: from now on the cache has fewer frames, which {@link #giveBack} follows (R3). */
     void cut(int count) {
         frames = count;
         reservation = XenProvider.pages(machine, count, pageSize);
     }
 
-    /** R4: gives the machine what lies above the reservation. */
+    /** R4: gives the machine what lies above the reservation. What cannot be taken away stays until the next boot. */
     void giveBack(int asked, Runnable step) {
         int unit = machine.isShared() ? Machine.LARGE_ORDER : 0;
-        int least = reservation;
-        for (int pfn = pages - (1 << unit); pfn >= least; pfn -= 1 << unit) {
-            if (p2m(pfn) < 0) {
-                continue;
+        for (int pfn = pages - (1 << unit); pfn >= 0; pfn -= 1 << unit) {
+            synchronized (machine) {
+                if (pfn < reservation) {
+                    return;
+                }
+                if (p2m[pfn] < 0) {
+                    continue;
+                }
             }
             step.run();
             synchronized (machine) {
                 requireAlive(asked);
-                giveUp(pfn, unit);
+                if (pfn < reservation || p2m[pfn] < 0) {
+                    continue;
+                }
+                try {
+                    giveUp(pfn, unit);
+                } catch (UncheckedIOException e) {
+                    System.getLogger("io.warmcache")
+                            .log(System.Logger.Level.WARNING, "memory of " + this + " stays until its next boot", e);
+                    return;
+                }
             }
         }
     }

@@ -44,6 +44,9 @@ final class GuestBackend implements FrameBackend {
     /** Frames whose write fault was elided, for {@link Mutation#DIRTY_AFTER_THE_BYTES}. */
     private final BitSet elided = new BitSet();
 
+    /** Held by the one change of the number of frames under way; before the machine's lock. */
+    final Object resizing = new Object();
+
     /** Frames with a request under way; where guests are other processes. */
     final BitSet busy = new BitSet();
 
@@ -166,20 +169,34 @@ final class GuestBackend implements FrameBackend {
             throw new IllegalArgumentException(
                     "the domain has room for 1 to " + room + " frames, not for " + count);
         }
-        int before = domain.frames;
-        if (count < before) {
-            synchronized (machine) {
-                domain.requireAlive(boot);
-                for (int frame = count; frame < before; frame++) {
-                    if (busy.get(frame) || state(frame) != FrameState.FREE) {
-                        throw new IllegalStateException("frame " + frame + " is " + state(frame) + ", not FREE");
+        synchronized (resizing) {
+            int before = domain.frames;
+            if (count < before) {
+                synchronized (machine) {
+                    domain.requireAlive(boot);
+                    for (int frame = count; frame < before; frame++) {
+                        requireUnused(frame);
                     }
+                    domain.cut(count);
                 }
-                domain.cut(count);
+                domain.giveBack(boot, () -> domain.step(boot, "decrease_reservation"));
+            } else if (count > before) {
+                domain.grow(boot, count, () -> domain.step(boot, "populate_physmap"));
             }
-            domain.giveBack(boot, () -> domain.step(boot, "decrease_reservation"));
-        } else if (count > before) {
-            domain.grow(boot, count, () -> domain.step(boot, "populate_physmap"));
+        }
+    }
+
+    private void requireUnused(int frame) {
+        FrameState state = hasMemory(frame) ? worst(frame) : FrameState.FREE;
+        if (busy.get(frame) || state != FrameState.FREE || !hasMemory(frame)) {
+            throw new IllegalStateException("frame " + frame + " is " + state + ", "
+                    + (busy.get(frame) ? "in a request" : hasMemory(frame) ? "not FREE" : "ballooned out"));
+        }
+        for (int b = 0; b < blocks; b++) {
+            int mfn = mfn(frame, b);
+            if (machine.readOnly[mfn] + machine.writable[mfn] > 1) {
+                throw new IllegalStateException("frame " + frame + " is mapped a second time");
+            }
         }
     }
 
@@ -280,13 +297,20 @@ final class GuestBackend implements FrameBackend {
 
     /** Whether all blocks of a frame are recorded as one page in one state. */
     private boolean agree(int frame) {
+        return agree(domain, frame, blocks);
+    }
+
+    static boolean agree(Domain domain, int frame, int blocks) {
         MappingTable table = domain.table();
-        int first = mfn(frame, 0);
-        if (table.block[first] % blocks != 0) {
+        int first = domain.p2m(frame * blocks);
+        if (first < 0 || table.block[first] % blocks != 0) {
             return false;
         }
         for (int b = 1; b < blocks; b++) {
-            int mfn = mfn(frame, b);
+            int mfn = domain.p2m(frame * blocks + b);
+            if (mfn < 0) {
+                return false;
+            }
             if (table.state(mfn) != table.state(first)
                     || table.lost.get(mfn) != table.lost.get(first)
                     || table.device[mfn] != table.device[first]
@@ -449,7 +473,7 @@ final class GuestBackend implements FrameBackend {
 
     /** What a guest logged; with the machine's lock held. A frame of a request under way is that request's. */
     void take(int kind, int frame) {
-        if (frame >= domain.frames || busy.get(frame)) {
+        if (frame >= domain.frames || busy.get(frame) || !hasMemory(frame)) {
             return;
         }
         FrameState state = worst(frame);
@@ -619,6 +643,7 @@ final class GuestBackend implements FrameBackend {
             domain.devices().put(device.id, device);
             device.open = true;
             device.store = store;
+            device.name = store.name();
             device.lastOpened = ++domain.opens;
             return machine.isShared()
                     ? new HostedFile(this, device, store, version, fresh)

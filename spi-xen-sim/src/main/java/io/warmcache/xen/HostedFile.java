@@ -88,13 +88,21 @@ final class HostedFile extends GuestFile {
             }
         }
         claim(frames, count);
-        for (int i = 0; i < count; i++) {
-            Integer other = device.frameOf.get(firstPage + i);
-            if (other != null) {
-                guest.free(other);
+        boolean done = false;
+        try {
+            for (int i = 0; i < count; i++) {
+                Integer other = device.frameOf.get(firstPage + i);
+                if (other != null) {
+                    guest.free(other);
+                }
+                begin(firstPage + i, frames[i]);
+                device.frameOf.put(firstPage + i, frames[i]);
             }
-            begin(firstPage + i, frames[i]);
-            device.frameOf.put(firstPage + i, frames[i]);
+            done = true;
+        } finally {
+            if (!done) {
+                unclaim(frames, count);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -235,6 +236,11 @@ public final class Machine implements AutoCloseable {
         return null;
     }
 
+    /** The names of all domains, in order. */
+    synchronized List<String> names() {
+        return domains.values().stream().map(Domain::name).sorted().toList();
+    }
+
     synchronized void forget(Domain domain) {
         domains.remove(domain.id());
     }
@@ -368,7 +374,7 @@ public final class Machine implements AutoCloseable {
                     return;
                 }
                 hook = null;
-                for (Domain domain : java.util.List.copyOf(domains.values())) {
+                for (Domain domain : List.copyOf(domains.values())) {
                     domain.destroy();
                 }
                 closed = true;

@@ -8,6 +8,9 @@ final class Op {
     static final int JOIN = 2;
     static final int DROP_DOMAIN = 3;
     static final int INSPECT = 4;
+    static final int LIST = 5;
+    static final int DESCRIBE = 6;
+    static final int VERIFY = 7;
 
     // hypercalls
     static final int GRANT = 10;

@@ -89,24 +89,27 @@ final class RemoteBackend implements FrameBackend {
         return new RemoteBackend(socket, config);
     }
 
+    /** Asks of a cache by name what takes no attach. */
+    static <T> T hello(Path socket, int op, String name, RemoteLink.Answer<T> answer) throws IOException {
+        try (RemoteLink link = new RemoteLink(socket, wire -> { })) {
+            return link.hello(op, out -> Wire.put(out, name), answer);
+        }
+    }
+
     /** Removes the memory of a cache that nobody has open. */
     static boolean drop(Path socket, String name) throws IOException {
-        try (RemoteLink link = new RemoteLink(socket, wire -> { })) {
-            return link.hello(Op.DROP_DOMAIN, out -> Wire.put(out, name), in -> in.get() != 0);
-        }
+        return hello(socket, Op.DROP_DOMAIN, name, in -> in.get() != 0);
     }
 
     /** Frames by state of a domain that nobody is attached to. */
     static Map<FrameState, Integer> inspect(Path socket, String name) throws IOException {
-        try (RemoteLink link = new RemoteLink(socket, wire -> { })) {
-            return link.hello(Op.INSPECT, out -> Wire.put(out, name), in -> {
-                Map<FrameState, Integer> counts = new EnumMap<>(FrameState.class);
-                for (FrameState state : STATES) {
-                    counts.put(state, in.getInt());
-                }
-                return counts;
-            });
-        }
+        return hello(socket, Op.INSPECT, name, in -> {
+            Map<FrameState, Integer> counts = new EnumMap<>(FrameState.class);
+            for (FrameState state : STATES) {
+                counts.put(state, in.getInt());
+            }
+            return counts;
+        });
     }
 
     private RemoteBackend(Path socket, BackendConfig config) throws IOException {
@@ -668,7 +671,8 @@ final class RemoteBackend implements FrameBackend {
     public void drop() throws IOException {
         if (!closed && files.isEmpty()) {
             // A death in the middle leaves frames that their checksums show to be no page's.
-            memory.fill((byte) 0);
+            // What lies behind them is room that nothing was put into, and that takes memory once it is written.
+            memory.asSlice(0, Math.min(extentBytes(frames), memory.byteSize())).fill((byte) 0);
         }
         end(Op.DROP);
     }

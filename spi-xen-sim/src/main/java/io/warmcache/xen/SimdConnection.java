@@ -15,6 +15,7 @@ import io.warmcache.spi.FrameState;
 import java.io.EOFException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.BufferOverflowException;
 import java.nio.BufferUnderflowException;
@@ -74,18 +75,35 @@ final class SimdConnection implements Runnable {
                 // not the domain itself: a request of a dead guest may find out after its successor was let in
                 ended.crash(end);
             }
-        } finally {
-            CURRENT.remove();
+        } catch (RuntimeException e) {
+            end = "a request of it failed in the VMM: " + e;
+            System.err.println("xen-simd: " + end);
             SimdSession ended = session;
             if (ended != null) {
+                ended.crash(end);
+            }
+        } finally {
+            CURRENT.remove();
+            try {
+                endSession();
+            } finally {
+                wire.close();
+                server.ended(this);
+            }
+        }
+    }
+
+    private void endSession() {
+        SimdSession ended = session;
+        if (ended != null) {
+            try {
                 if (isFirst || ended.isOver()) {
                     // Of a server that stops, no guest has a successor to be kept from it.
                     ended.end(end, server.isClosed() ? 0 : DEATH_MILLIS);
                 }
+            } finally {
                 ended.dismiss(wire);
             }
-            wire.close();
-            server.ended(this);
         }
     }
 
@@ -120,6 +138,18 @@ final class SimdConnection implements Runnable {
                     wire.begin(Op.OK).put((byte) (dropped ? 1 : 0));
                 }
                 case Op.INSPECT -> server.inspect(Wire.string(in), wire.begin(Op.OK));
+                case Op.LIST -> {
+                    var _ = Wire.string(in);
+                    server.survey().list(wire.begin(Op.OK));
+                }
+                case Op.DESCRIBE -> {
+                    Survey.Asked asked = server.survey().of(Wire.string(in));
+                    asked.describe(wire.begin(Op.OK));
+                }
+                case Op.VERIFY -> {
+                    Survey.Asked asked = server.survey().of(Wire.string(in));
+                    asked.verify(wire.begin(Op.OK));
+                }
                 default -> throw new Wire.ProtocolException("the first message " + op);
             }
         } catch (Wire.ProtocolException e) {
@@ -182,14 +212,16 @@ final class SimdConnection implements Runnable {
     /** Gives memory back, or grants more, and says where that lies. */
     private void resize(SimdSession of, int count) throws IOException {
         GuestBackend backend = of.backend;
-        int before = of.domain.reservation();
-        backend.resize(count);
-        synchronized (backend.machine) {
-            DomainMemory memory = of.domain.memory();
-            if (memory == null) {
-                throw new EOFException("the domain is gone");
+        synchronized (backend.resizing) {
+            int before = of.domain.reservation();
+            backend.resize(count);
+            synchronized (backend.machine) {
+                DomainMemory memory = of.domain.memory();
+                if (memory == null) {
+                    throw new EOFException("the domain is gone");
+                }
+                extents(ok(), memory, Math.min(before, of.domain.reservation()), of.domain.reservation());
             }
-            extents(ok(), memory, Math.min(before, of.domain.reservation()), of.domain.reservation());
         }
     }
 
@@ -249,14 +281,25 @@ final class SimdConnection implements Runnable {
 
     private void grant(SimdSession of) throws IOException {
         int granted;
-        synchronized (of.backend.machine) {
-            DomainMemory memory = of.domain.memory();
-            if (memory == null) {
-                throw new EOFException("the domain is gone");
+        try {
+            synchronized (of.backend.machine) {
+                DomainMemory memory = of.domain.memory();
+                if (memory == null) {
+                    throw new EOFException("the domain is gone");
+                }
+                // A descriptor of its own: the domain's may be closed, and its number another domain's, before it is
+                // sent; and a guest that does not receive must not hold the lock up.
+                granted = Libc.duplicate(memory.fd(), "memory of " + of.domain);
             }
-            // A descriptor of its own: the domain's may be closed, and its number another domain's, before it is sent;
-            // and a guest that does not receive must not hold the lock up.
-            granted = Libc.duplicate(memory.fd(), "memory of " + of.domain);
+        } catch (EOFException e) {
+            throw e;
+        } catch (IOException e) {
+            // No descriptor is left for it, which is not the guest's doing: a byte that comes alone says so.
+            System.err.println("xen-simd: " + e.getMessage());
+            try (Arena arena = Arena.ofConfined()) {
+                wire.socket().send(arena.allocate(1));
+            }
+            return;
         }
         try {
             wire.socket().sendDescriptor(granted);

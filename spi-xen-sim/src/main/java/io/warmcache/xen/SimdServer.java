@@ -221,6 +221,11 @@ final class SimdServer implements AutoCloseable {
         }
     }
 
+    /** What a tool may ask. */
+    Survey survey() {
+        return new Survey(machine, checksums);
+    }
+
     /** Frames by state of a domain that nobody is attached to. */
     void inspect(String name, ByteBuffer out) throws IOException {
         synchronized (machine) {

@@ -183,7 +183,14 @@ final class SimdSession {
             }
         }
         if (!detached) {
-            takeEvents();
+            try {
+                takeEvents();
+            } catch (RuntimeException e) {
+                // Its end must go on, or its name would be taken for ever.
+                synchronized (machine) {
+                    domain.distrusted = "what the guest logged last could not be taken: " + e;
+                }
+            }
             crash(why);
         }
         boolean interrupted = false;

@@ -77,12 +77,21 @@ public final class XenProvider implements FrameBackendProvider {
         return Math.toIntExact((pages + unit - 1) / unit * unit);
     }
 
+    /**
+     * The pfns to have room for. Its tables cost memory, so a guest of another process gets no room for more than the
+     * machine has.
+     */
+    private static int room(Machine machine, int least, int maxFrames, int pageSize) {
+        int room = Math.max(least, pages(machine, maxFrames, pageSize));
+        return machine.isShared() ? Math.max(least, Math.min(room, machine.frames())) : room;
+    }
+
     /** With the machine's lock held, and nobody attached to the domain: boots it, or makes it. */
     static GuestBackend attach(Machine machine, BackendConfig config, long waited) throws IOException {
         CacheConfig cache = config.cache();
         Domain domain = machine.domain(cache.name());
-        int room = pages(machine, cache.maxFrames(), cache.pageSize());
         int wanted = pages(machine, cache.frames(), cache.pageSize());
+        int room = room(machine, wanted, cache.maxFrames(), cache.pageSize());
         String coldReason = "";
         if (domain == null) {
             coldReason = "there was no domain";
@@ -114,7 +123,8 @@ public final class XenProvider implements FrameBackendProvider {
      */
     private static void fit(Domain domain, CacheConfig cache) throws IOException {
         int frames = Math.max(domain.frames, cache.frames());
-        int room = pages(domain.machine(), Math.max(frames, cache.maxFrames()), domain.pageSize);
+        int least = pages(domain.machine(), frames, domain.pageSize);
+        int room = room(domain.machine(), least, cache.maxFrames(), domain.pageSize);
         if (room != domain.pages()) {
             domain.room(room);
         }

@@ -174,7 +174,7 @@ class CrashPointTest {
             boolean drain = random.nextBoolean();
             run(seed, at, NEVER, drain, totals);
             int recovery = totals.recoverySteps;
-            assertTrue(recovery > 10, "recovery has " + recovery + " steps");
+            assertTrue(recovery > 5, "recovery has " + recovery + " steps");
             for (int second = FULL ? 0 : random.nextInt(40); second < recovery; second += FULL ? 1 : 60) {
                 run(seed, at, second, drain, totals);
             }

@@ -15,6 +15,7 @@ import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.WritePolicy;
+import io.warmcache.spi.BackendConfig;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.MemorySegment;
@@ -27,6 +28,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
@@ -520,7 +522,7 @@ class XenSimdTest {
     @Test
     void aDaemonOutOfDescriptorsKeepsItsGuestsAndRecovers() throws Exception {
         try (SimdChild daemon = SimdChild.daemon(directory, "16m")) {
-            Good guest = good("first");
+            Good guest = sized(sized("first", 4, 8), 64);
             Path more = file("more", PAGE, 8, 5);
             Path descriptors = Path.of("/proc", Long.toString(daemon.process.pid()), "fd");
             long highest = highest(descriptors);
@@ -535,6 +537,9 @@ class XenSimdTest {
                 IOException refused = assertThrows(
                         IOException.class, () -> guest.cache.map(more, MapOptions.DEFAULT), "no descriptor for a disk");
                 assertTrue(String.valueOf(refused.getMessage()).contains("more"), refused.getMessage());
+                refused = assertThrows(IOException.class, () -> guest.cache.resize(8 << 20), "nor for memory");
+                assertTrue(String.valueOf(refused.getMessage()).contains("granted no memory"), refused.getMessage());
+                assertEquals(4 << 20, guest.cache.capacity());
                 guest.check();
             } finally {
                 crowd.forEach(UnixSocket::close);
@@ -551,6 +556,75 @@ class XenSimdTest {
             assertTrue(third.cache.recovery().warm(), third.cache.recovery().coldReason());
             third.file.close();
             third.cache.close();
+        }
+    }
+
+    private static long residentKib() throws IOException {
+        for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+            if (line.startsWith("VmRSS:")) {
+                return Long.parseLong(line.replaceAll("[^0-9]", ""));
+            }
+        }
+        throw new IOException("no VmRSS");
+    }
+
+    @Test
+    void roomIsBoundedByTheMachineAndTakesNoMemory() throws Exception {
+        try (SimdServer server = SimdServer.start(socket(), 1 << 30, directory, checksums())) {
+            CacheConfig config = sized("roomy", 4, 64 << 10);
+            try (PageCache cache = PageCache.open(config)) {
+                assertThrows(IllegalArgumentException.class, () -> cache.resize(2L << 30));
+            }
+            RemoteBackend b = (RemoteBackend) new XenProvider()
+                    .attach(new BackendConfig(config, checksums().getFirst(), checksums()));
+            assertEquals(1 << 30, (long) b.maxFrames() * PAGE);
+            long before = residentKib();
+            b.drop();
+            assertTrue(residentKib() - before < 256 << 10, "the room was written to");
+            assertEquals(server.machine().frames(), server.machine().freeFrames());
+        }
+    }
+
+    /** Two connections of one guest that ask for different sizes, while it logs nonsense. */
+    @Test
+    void aGuestThatResizesTwiceAtOnceHarmsNobody() throws Exception {
+        try (SimdServer server = SimdServer.start(socket(), 16 << 20, directory, checksums())) {
+            Good other = sized(sized("other", 4, 4), 300);
+            for (int life = 0; life < 3; life++) {
+                CacheConfig config = sized("twice", 4, 8).withMaxUnfinishedAttaches(0);
+                RemoteBackend b = (RemoteBackend) new XenProvider()
+                        .attach(new BackendConfig(config, checksums().getFirst(), checksums()));
+                List<Thread> threads = new ArrayList<>();
+                AtomicInteger refused = new AtomicInteger();
+                for (int count : new int[] {1, 300, 1000}) {
+                    threads.add(Thread.ofPlatform().start(() -> {
+                        for (int i = 0; i < 100; i++) {
+                            try {
+                                b.link().call(Op.RESIZE, out -> out.putInt(count));
+                            } catch (IOException | IllegalStateException e) {
+                                refused.incrementAndGet(); // what the machine has not, or the end of the guest
+                            }
+                        }
+                    }));
+                }
+                for (int i = 0; i < 300; i++) {
+                    b.info().log(SharedInfo.RELEASE, i * 3);
+                }
+                for (Thread each : threads) {
+                    each.join();
+                }
+                server.machine().check();
+                other.check();
+                b.abandon();
+            }
+            CacheConfig config = sized("twice", 4, 8);
+            try (PageCache cache = PageCache.open(config)) {
+                assertTrue(cache.health().healthy());
+            }
+            assertTrue(PageCache.drop(config));
+            other.file.close();
+            other.cache.close();
+            server.machine().check();
         }
     }
 
