@@ -5,6 +5,7 @@ module io.warmcache.cli {
     requires io.warmcache.api;
     requires io.warmcache.core;
     requires io.warmcache.shm;
+    requires io.warmcache.xen;
     requires static org.jspecify;
     requires tools.jackson.databind;
 

@@ -303,7 +303,7 @@ final class Cache implements PageCache {
     private MappedFile mapNew(BackingStore store, MapOptions options) throws IOException {
         GuardedFile backing;
         try {
-            backing = images.guard(new ParkingFile(backend.openFile(store, this::forget)));
+            backing = images.guard(new ParkingFile(backend.openFile(store, this::forget), this));
         } catch (Throwable t) {
             closeQuietly(store::close, t);
             throw t;
@@ -318,7 +318,7 @@ final class Cache implements PageCache {
             if (file.degraded != null) {
                 backing.lostWrites();
             }
-            work = images.mapped(file, backing);
+            work = images.mapped(file, backing, !options.readOnly());
         } catch (Throwable t) {
             closeQuietly(backing::close, t);
             throw t;
@@ -724,7 +724,7 @@ final class Cache implements PageCache {
             return;
         }
         postponed = true;
-        Thread finisher = new Thread(
+        Thread finisher = threads.make(
                 () -> {
                     closeLock.lock();
                     try {
@@ -739,8 +739,29 @@ final class Cache implements PageCache {
                     }
                 },
                 "warmcache-close-" + config.name());
-        finisher.setDaemon(true);
-        finisher.start();
+        try {
+            finisher.start();
+        } catch (OutOfMemoryError e) { // no further thread
+            postponed = false;
+            LOG.log(
+                    System.Logger.Level.ERROR,
+                    "no thread can be started that ends \"" + config.name() + "\" with its last pin: close it again",
+                    e);
+        }
+    }
+
+    /** Makes a daemon thread that is not started yet. */
+    interface ThreadMaker {
+        Thread make(Runnable task, String name);
+    }
+
+    /** Of threads made while the cache is in use. A test makes some that cannot be started. */
+    volatile ThreadMaker threads = Cache::daemon;
+
+    private static Thread daemon(Runnable task, String name) {
+        Thread thread = new Thread(task, name);
+        thread.setDaemon(true);
+        return thread;
     }
 
     /** Waits for pins and latches, or for somebody else to finish; returns how many pages are held at the deadline. */

@@ -468,11 +468,15 @@ final class CachedFile {
         }
     }
 
+    /** Between looks for a frame while all are pinned, or dirty and not to be written. */
+    private static final long MOST_PAUSE = TimeUnit.MILLISECONDS.toNanos(16);
+
     /** One thread at a time looks again and again: thousands would leave no processor to those they wait for. */
     private int awaitFrame(long page, long key, long deadline) {
         if (!Waits.until(deadline, left -> frames.seeking.tryLock(left, TimeUnit.NANOSECONDS))) {
             throw full(page);
         }
+        long pause = TimeUnit.MILLISECONDS.toNanos(1);
         try {
             while (true) {
                 backing();
@@ -484,7 +488,11 @@ final class CachedFile {
                     if (System.nanoTime() - deadline >= 0) {
                         throw full(page);
                     }
-                    frames.awaitFreed(TimeUnit.MILLISECONDS.toNanos(1));
+                    frames.awaitFreed(pause);
+                    // Each look is at all frames, with the lock held that every miss needs.
+                    pause = Math.min(2 * pause, MOST_PAUSE);
+                } else {
+                    pause = TimeUnit.MILLISECONDS.toNanos(1);
                 }
             }
         } finally {

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -207,6 +208,47 @@ final class ExclusivePin implements WritePin {
             copyBlocks(file.frames.slice(frame), bytes, clean);
         }
         return whole ? file.mismatches(frame, record, clean) : clean;
+    }
+
+    /**
+     * Ends the pin of a page whose record was overwritten, before anything is announced, with a record of its own
+     * again. What is dirty stays; as no checksum of the rest can be trusted, that is read again, and written with it.
+     * If it cannot be read it stays as it is, under checksums that it does not match.
+     */
+    void renewRecord(BackendFile backing) throws IOException {
+        closed = true;
+        try {
+            if (initialDirty == 0) {
+                file.giveUp(leaf, slot, page, word, frame); // written meanwhile: nothing is lost with it
+                return;
+            }
+            try {
+                renew(backing);
+            } finally {
+                file.publish(leaf, slot, page, residentWord());
+            }
+        } finally {
+            release();
+        }
+    }
+
+    private void renew(BackendFile backing) throws IOException {
+        MemorySegment inFrame = file.frames.slice(frame);
+        MemorySegment kept = MemorySegment.ofArray(inFrame.toArray(ValueLayout.JAVA_BYTE));
+        file.counters.validationFailures.increment();
+        file.backend.release(frame);
+        int back = file.frames.allBlocks;
+        try {
+            backing.blank(page, frame);
+            int clean = file.frames.allBlocks & ~initialDirty;
+            if (clean != 0) {
+                backing.refill(page, frame, clean, file.size);
+                file.addDirty(frame, clean);
+            }
+            back = initialDirty;
+        } finally {
+            copyBlocks(kept, inFrame, back);
+        }
     }
 
     /**

@@ -154,9 +154,10 @@ final class Images implements WarmUp {
     /**
      * After M6, before the file is open: arms the guard.
      *
+     * @param alone whether no other cache can have the store open: if it is mapped for writing
      * @return what there is to restore and to read, to be given to {@link #queue} when the file is open
      */
-    List<WarmUpJob> mapped(CachedFile file, GuardedFile guard) {
+    List<WarmUpJob> mapped(CachedFile file, GuardedFile guard, boolean alone) {
         StoreId store = guard.store().id();
         Set<Path> places = new LinkedHashSet<>();
         if (directory != null) {
@@ -178,7 +179,9 @@ final class Images implements WarmUp {
         }
         List<WarmUpJob> work = new ArrayList<>();
         for (Path place : places) {
-            sweep(place);
+            if (alone) {
+                sweep(place);
+            }
             look(file, guard, place, work);
         }
         if (entry != null) {
@@ -641,8 +644,7 @@ final class Images implements WarmUp {
         } finally {
             lock.unlock();
         }
-        Thread thread = new Thread(run::run, "warmcache-checkpoint-" + cache.config.name());
-        thread.setDaemon(true);
+        Thread thread = cache.threads.make(run::run, "warmcache-checkpoint-" + cache.config.name());
         try {
             thread.start();
         } catch (Throwable t) {

@@ -29,7 +29,7 @@ final class ParkingFile implements BackendFile {
     private final BackendFile file;
     private final ThreadPoolExecutor threads;
 
-    ParkingFile(BackendFile file) {
+    ParkingFile(BackendFile file, Cache cache) {
         this.file = file;
         AtomicInteger number = new AtomicInteger();
         threads = new ThreadPoolExecutor(
@@ -38,12 +38,8 @@ final class ParkingFile implements BackendFile {
                 1,
                 TimeUnit.SECONDS,
                 new LinkedBlockingQueue<>(),
-                task -> {
-                    Thread thread = new Thread(
-                            task, "warmcache-io-" + file.fileId() + "-" + number.incrementAndGet());
-                    thread.setDaemon(true);
-                    return thread;
-                },
+                task -> cache.threads.make(
+                        task, "warmcache-io-" + file.fileId() + "-" + number.incrementAndGet()),
                 (task, pool) -> task.run()); // ended: the last calls of a file being closed
         threads.allowCoreThreadTimeOut(true);
     }

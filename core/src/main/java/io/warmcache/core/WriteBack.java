@@ -6,8 +6,10 @@ import static io.warmcache.core.TranslationWord.FLUSH;
 import static io.warmcache.core.TranslationWord.LOADING;
 import static io.warmcache.core.TranslationWord.RESIDENT;
 
+import io.warmcache.CacheException;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FrameRecord;
+import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -46,6 +48,7 @@ final class WriteBack {
     }
 
     private void flush(BackendFile backing, long from, boolean wait) throws IOException {
+        Unmended refused = null;
         RoaringBitmap pages = file.sets.dirtyPages();
         PeekableIntIterator iterator = pages.getIntIterator();
         if (from > 0) {
@@ -61,8 +64,34 @@ final class WriteBack {
                 count++;
             }
             for (int done = 0; done < count; ) {
-                done += Math.max(1, writeRun(backing, first + done, count - done, wait));
+                try {
+                    done += Math.max(1, writeRun(backing, first + done, count - done, wait));
+                } catch (Unmended e) {
+                    // One page must not keep the others from their store.
+                    refused = refused == null ? e : refused;
+                    if (e.index > 0) {
+                        var _ = writeRun(backing, first + done, e.index, wait);
+                    }
+                    done += e.index + 1;
+                }
             }
+        }
+        if (refused != null) {
+            file.writeFailed(refused); // after what could be written, which says that all is well
+            throw refused;
+        }
+    }
+
+    /** A dirty page whose record was overwritten, and that is in use for too long to be given another one. */
+    private static final class Unmended extends CacheException {
+        private static final long serialVersionUID = 1L;
+
+        /** In the run that was to be written. */
+        final int index;
+
+        Unmended(String message, Throwable cause, int index) {
+            super(message, cause);
+            this.index = index;
         }
     }
 
@@ -90,9 +119,14 @@ final class WriteBack {
             if (page < 0) {
                 return false;
             }
-            int run = writeRun(backing, page, BackendFile.MAX_RUN, false);
-            if (run > 0) {
-                return true;
+            try {
+                int run = writeRun(backing, page, BackendFile.MAX_RUN, false);
+                if (run > 0) {
+                    return true;
+                }
+            } catch (Unmended e) {
+                file.writeFailed(e);
+                page += e.index; // the next ones may do
             }
         }
         return false;
@@ -103,8 +137,50 @@ final class WriteBack {
      *
      * @param wait whether to wait for a writer of the first page
      * @return how many pages were written
+     * @throws Unmended if the record of a page was overwritten and it is in use
      */
     private int writeRun(BackendFile backing, long first, int most, boolean wait) throws IOException {
+        int[] unrecorded = {-1};
+        while (true) {
+            int count = tryRun(backing, first, most, wait, unrecorded);
+            if (unrecorded[0] < 0) {
+                return count;
+            }
+            mend(backing, first + unrecorded[0], unrecorded[0], wait);
+            unrecorded[0] = -1;
+        }
+    }
+
+    /** Gives a dirty page a record again; no bytes of it change but those that the store has as well. */
+    private void mend(BackendFile backing, long page, int index, boolean wait) throws IOException {
+        try {
+            ExclusivePin pin = file.latchResident(page, wait ? file.deadline() : System.nanoTime());
+            if (pin != null) {
+                pin.renewRecord(backing);
+            }
+        } catch (RuntimeException e) {
+            throw new Unmended(
+                    "page " + page + " of " + file.name + " is not written: its record was overwritten in memory, and"
+                            + " to be given another it must be unpinned. Close pins of it, and flush again",
+                    e,
+                    index);
+        }
+    }
+
+    /** The first frame of a run whose record does not say what it must, or -1. */
+    private int firstUnrecorded(long first, int[] run, int count) {
+        FrameRecord record = new FrameRecord();
+        for (int i = 0; i < count; i++) {
+            var _ = file.backend.readRecord(run[i], record); // a dirty one's self-check is not of now
+            if (record.state != FrameState.DIRTY || record.fileId != file.fileId || record.page != first + i) {
+                return i;
+            }
+        }
+        return -1;
+    }
+
+    /** The same, but leaves a page whose record was overwritten to the caller: {@code unrecorded} says which. */
+    private int tryRun(BackendFile backing, long first, int most, boolean wait, int[] unrecorded) throws IOException {
         int[] run = new int[most];
         int[] masks = new int[most];
         long[][] leaves = new long[most][];
@@ -146,6 +222,10 @@ final class WriteBack {
             }
         } catch (Throwable t) {
             commit(event, file, first, blocks(masks, count), t.toString());
+            unrecorded[0] = t instanceof IllegalStateException ? firstUnrecorded(first, run, count) : -1;
+            if (unrecorded[0] >= 0) {
+                return 0;
+            }
             file.writeFailed(t);
             for (int i = 0; i < count && Mutation.FAILED_WRITE_LEAVES_CLEAN.isOn(); i++) {
                 file.wrote(run[i], first + i);

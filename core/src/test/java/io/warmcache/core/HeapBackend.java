@@ -515,6 +515,12 @@ final class HeapBackend implements FrameBackend {
                 throws IOException {
             requireOpen();
             for (int i = 0; i < count; i++) {
+                FrameRecord r = segment.records[frames[i]];
+                if (r.state != FrameState.DIRTY || r.fileId != fileId || r.page != firstPage + i) {
+                    throw new IllegalStateException("frame " + frames[i] + " is " + r.state + " of page " + r.page);
+                }
+            }
+            for (int i = 0; i < count; i++) {
                 long pageStart = (firstPage + i) * segment.pageSize;
                 for (int b = 0; b < segment.pageSize / 4096; b++) {
                     long start = pageStart + b * 4096L;

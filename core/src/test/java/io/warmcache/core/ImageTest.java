@@ -23,6 +23,7 @@ import io.warmcache.WritePolicy;
 import io.warmcache.core.checksum.Checksums;
 import io.warmcache.core.image.DamagedImageException;
 import io.warmcache.core.image.HotList;
+import io.warmcache.core.image.ImageDisk;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
@@ -534,6 +535,73 @@ class ImageTest {
         life.cache.close(); // ends it, too
         assertFalse(life.disk.has(IMAGE));
         assertThrows(CacheClosedException.class, () -> life.cache.checkpoint(DIRECTORY));
+    }
+
+    /** A thread that the system does not start, for want of processes or memory. */
+    static Thread unstartable(Runnable task, String name) {
+        return new Thread(task, name) {
+            @Override
+            public void start() {
+                throw new OutOfMemoryError("unable to create native thread, says the test");
+            }
+        };
+    }
+
+    @Test
+    void aCheckpointThatGetsNoThreadFailsAndIsNotUnderWay() throws Exception {
+        Life life = new Life(new HeapDisk(), bytes(16));
+        life.readAll();
+        Cache.ThreadMaker threads = life.cache.threads;
+        life.cache.threads = ImageTest::unstartable;
+        assertThrows(OutOfMemoryError.class, () -> life.cache.checkpoint(DIRECTORY));
+        assertFalse(life.disk.has(IMAGE));
+        life.cache.threads = threads;
+        assertEquals(PAGES, life.cache.checkpoint(DIRECTORY).await().pages());
+        life.cache.threads = ImageTest::unstartable;
+        assertThrows(OutOfMemoryError.class, () -> life.cache.checkpoint(DIRECTORY));
+        life.cache.close(); // waits for none
+        assertThrows(CacheClosedException.class, () -> life.cache.checkpoint(DIRECTORY));
+    }
+
+    /** It is taken by whoever closes. */
+    @Test
+    void anImageAtCloseNeedsNoThread() throws Exception {
+        byte[] bytes = bytes(17);
+        HeapDisk disk = new HeapDisk();
+        CacheConfig config = config(PAGES + 8);
+        config = config.withWarmUp(config.warmUp().withImageAtClose(true));
+        Life life = new Life(disk, new MemoryStore(STORE, bytes), config, MapOptions.DEFAULT);
+        life.readAll();
+        life.cache.threads = ImageTest::unstartable;
+        life.file.close();
+        life.cache.close();
+        assertTrue(disk.has(IMAGE));
+        Life next = new Life(disk, bytes);
+        assertEquals(PAGES, next.restored().restored());
+        next.readAll();
+    }
+
+    @Test
+    void whatAKilledProcessLeftOfAnImageIsRemovedWhenItsStoreIsMapped() throws Exception {
+        byte[] bytes = bytes(18);
+        HeapDisk disk = imaged(bytes);
+        Path ofClose = ImageCopy.temporary(IMAGE, true);
+        Path ofCheckpoint = ImageCopy.temporary(IMAGE, false);
+        Path another = Images.imageOf(DIRECTORY, new StoreId(1, 2));
+        for (Path left : List.of(ofClose, ofCheckpoint, ImageCopy.temporary(another, true))) {
+            try (ImageDisk.Writer writer = disk.create(left)) {
+                writer.write(ByteBuffer.allocate(100));
+            }
+        }
+        // Of a store that is read alone another cache may be taking an image at this moment.
+        MapOptions reading = MapOptions.DEFAULT.withReadOnly(true);
+        var _ = new Life(disk, new MemoryStore(STORE, bytes), config(PAGES + 8), reading);
+        assertTrue(disk.has(ofClose) && disk.has(ofCheckpoint));
+        Life life = new Life(disk, bytes);
+        assertFalse(disk.has(ofClose));
+        assertFalse(disk.has(ofCheckpoint));
+        assertTrue(disk.has(ImageCopy.temporary(another, true)), "of a store that another cache may have");
+        assertEquals(PAGES, life.restored().restored(), "the image itself stays");
     }
 
     @Test

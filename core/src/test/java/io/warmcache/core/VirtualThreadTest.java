@@ -353,4 +353,22 @@ class VirtualThreadTest {
         }
         return false;
     }
+
+    /** It would wait for ever for I/O that nobody does. */
+    @Test
+    void aVirtualThreadDoesItsIoItselfIfNoThreadCanBeStartedForIt() throws Exception {
+        byte[] bytes = Bench.pages(1, 64);
+        Bench b = new Bench(frames(16), WritePolicy.WRITE_THROUGH, bytes);
+        b.cache.threads = ImageTest::unstartable;
+        new Task(true, () -> {
+                    byte[] got = new byte[bytes.length];
+                    b.file.read(0, MemorySegment.ofArray(got));
+                    assertArrayEquals(bytes, got);
+                    b.file.write(0, MemorySegment.ofArray(new byte[] {9}));
+                    b.file.force();
+                })
+                .get();
+        assertEquals(9, b.store.bytes()[0]);
+        b.cache.close();
+    }
 }

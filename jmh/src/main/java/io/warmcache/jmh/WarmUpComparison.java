@@ -9,6 +9,7 @@ import io.warmcache.PagedFile;
 import io.warmcache.WarmUpOptions;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -24,7 +25,8 @@ import java.util.stream.Stream;
  *
  * <p>The working set is a third of the file, in runs of 1 to 16 pages; half of each page is random, half zeros. The
  * store is read by direct I/O where its file system takes it. The image is put out of the operating system's memory
- * before each round (with {@code dd}); where that fails, it is said.
+ * before each round (with {@code dd}); where that fails, it is said. A fourth argument names a file for the raw
+ * results, as JSON.
  */
 public final class WarmUpComparison {
     private static final int PAGE = 4096;
@@ -47,7 +49,11 @@ public final class WarmUpComparison {
                         "warm-up-comparison-" + ProcessHandle.current().pid(), (long) (pages + pages / 8) * PAGE)
                 .withMaxUnfinishedAttaches(0);
         try {
-            compare(directory, config, pages, rounds);
+            List<String> results = new ArrayList<>();
+            compare(directory, config, pages, rounds, results);
+            if (args.length > 3) {
+                Files.writeString(Path.of(args[3]), "[\n  " + String.join(",\n  ", results) + "\n]\n");
+            }
         } finally {
             PageCache.drop(config);
             try (Stream<Path> files = Files.walk(directory)) {
@@ -58,7 +64,8 @@ public final class WarmUpComparison {
         }
     }
 
-    private static void compare(Path directory, CacheConfig config, int pages, int rounds)
+    private static void compare(
+            Path directory, CacheConfig config, int pages, int rounds, List<String> results)
             throws IOException, InterruptedException {
         Path data = directory.resolve("data");
         Path images = directory.resolve("images");
@@ -87,6 +94,8 @@ public final class WarmUpComparison {
                     mib(image.bytes()),
                     image.sealTime().toNanos() / 1e6);
         }
+        double load = ManagementFactory.getOperatingSystemMXBean().getSystemLoadAverage();
+        System.out.printf("load average before the first round: %.1f%n", load);
         System.out.printf("%-9s %6s %10s %10s %14s %14s%n", "way", "round", "seconds", "MiB/s", "from store", "image");
         for (int round = 1; round <= rounds; round++) {
             for (Way way : Way.values()) {
@@ -126,6 +135,17 @@ public final class WarmUpComparison {
                             mib(cache.stats().bytesRead()),
                             way == Way.IMAGE ? mib(image.bytes()) : 0,
                             note);
+                    results.add(String.format(
+                            Locale.ROOT,
+                            "{\"way\": \"%s\", \"round\": %d, \"seconds\": %.3f, \"pages\": %d,"
+                                    + " \"bytesFromStore\": %d, \"imageBytes\": %d, \"load\": %.1f}",
+                            way.name().toLowerCase(Locale.ROOT),
+                            round,
+                            seconds,
+                            set.length,
+                            cache.stats().bytesRead(),
+                            way == Way.IMAGE ? image.bytes() : 0,
+                            load));
                 }
                 if (way == Way.HOT_LIST) {
                     Files.move(aside, imageFile);

@@ -168,9 +168,16 @@ final class ShmBackend implements FrameBackend {
     }
 
     /** As a library of another format would attach, for tests. */
-    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
     static ShmBackend attach(
             BackendConfig config, MemoryBudget budget, Format format, @Nullable StepHook hook) throws IOException {
+        return attach(config, budget, format, Libc.pageSize(), hook);
+    }
+
+    /** As on a kernel with pages of that many bytes, for tests. */
+    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
+    static ShmBackend attach(
+            BackendConfig config, MemoryBudget budget, Format format, long kernelPage, @Nullable StepHook hook)
+            throws IOException {
         CacheConfig cache = config.cache();
         FailureDomain domain = domain(cache);
         boolean checkLimits = checkLimits(cache);
@@ -184,7 +191,7 @@ final class ShmBackend implements FrameBackend {
         boolean done = false;
         try {
             FsStat fs = segment.fileSystem();
-            long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : Math.max(4096, Libc.pageSize());
+            long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : Math.max(4096, kernelPage);
             Limits limits = new Limits(checkLimits ? budget : null, fs, unit, leastPercent(cache));
             int most = limits.isSparse() ? cache.maxFrames() : cache.frames();
             Geometry wanted = Geometry.of(cache.pageSize(), most, cache.maxFiles());
@@ -652,14 +659,15 @@ final class ShmBackend implements FrameBackend {
         step(hook, "grow");
         allocateFrames(segment, geometry, before, count, limits);
         step(hook, "grow.allocated");
-        boolean mapped = false;
         try {
             segment.mapAgain(memory, from, to);
-            mapped = true;
-        } finally {
-            if (!mapped) {
+        } catch (IOException e) {
+            try {
                 segment.punch(from, to);
+            } catch (IOException kept) {
+                e.addSuppressed(kept); // the next attach gives it back
             }
+            throw e;
         }
         step(hook, "grow.mapped");
         ledger.format(before);

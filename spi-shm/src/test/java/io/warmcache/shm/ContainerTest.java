@@ -6,10 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.abort;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.warmcache.CacheConfig;
+import io.warmcache.contract.LimitedGroup;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.InputStreamReader;
@@ -144,56 +144,6 @@ class ContainerTest {
 
     // ---- memory limits
 
-    /** A control group with a memory limit, where they can be made: version 1, as root. */
-    private static final class LimitedGroup implements AutoCloseable {
-        final Path directory;
-
-        private LimitedGroup(Path directory) {
-            this.directory = directory;
-        }
-
-        static LimitedGroup make(long limit) throws IOException {
-            Path root = Path.of("/sys/fs/cgroup/memory");
-            assumeTrue(
-                    Files.isWritable(root) && Libc.effectiveUser() == 0,
-                    "making a control group takes root and the memory controller of version 1");
-            Path directory = root.resolve("warmcache-test-" + UUID.randomUUID());
-            try {
-                Files.createDirectory(directory);
-            } catch (IOException e) {
-                return abort("no control group can be made here: " + e);
-            }
-            LimitedGroup group = new LimitedGroup(directory);
-            Files.writeString(directory.resolve("memory.limit_in_bytes"), String.valueOf(limit));
-            return group;
-        }
-
-        List<String> enter() {
-            return List.of("sh", "-c", "echo $$ > " + directory + "/cgroup.procs; exec \"$@\"", "sh");
-        }
-
-        long kills() throws IOException {
-            for (String line : Files.readAllLines(directory.resolve("memory.oom_control"))) {
-                if (line.startsWith("oom_kill ")) {
-                    return Long.parseLong(line.substring("oom_kill ".length()));
-                }
-            }
-            throw new IOException("memory.oom_control counts no kills");
-        }
-
-        @Override
-        public void close() throws IOException {
-            Env.await("the control group to empty", () -> {
-                try {
-                    return Files.readString(directory.resolve("cgroup.procs"), StandardCharsets.US_ASCII).isEmpty();
-                } catch (IOException e) {
-                    return true;
-                }
-            });
-            Files.delete(directory);
-        }
-    }
-
     private static final List<String> SMALL_JVM = List.of(
             "-Xmx48m",
             "-XX:MaxDirectMemorySize=16m",
@@ -210,7 +160,7 @@ class ContainerTest {
         try (LimitedGroup group = LimitedGroup.make(200 << 20)) {
             String outcome = Child.outcome(fill(group, env.segment(), 400 << 20));
             assertTrue(
-                    outcome.startsWith("error: the memory limit in " + group.directory
+                    outcome.startsWith("error: the memory limit in " + group.directory()
                             + "/memory.limit_in_bytes is 200 MiB, the cache needs 40"),
                     outcome);
             assertTrue(outcome.contains("16 MiB of direct memory"), outcome);

@@ -35,6 +35,9 @@ final class Env implements AutoCloseable {
 
     final Path data;
     final Path segments;
+    /** Bytes of the pages of the kernel that attaches are to assume. */
+    long kernelPage = Libc.pageSize();
+
     private final List<ShmBackend> open = new ArrayList<>();
 
     Env() throws IOException {
@@ -81,7 +84,8 @@ final class Env implements AutoCloseable {
     }
 
     private ShmBackend attach(BackendConfig config, @Nullable StepHook hook) throws IOException {
-        ShmBackend backend = ShmBackend.attach(config, MemoryBudget.ofThisProcess(), hook);
+        ShmBackend backend =
+                ShmBackend.attach(config, MemoryBudget.ofThisProcess(), Format.CURRENT, kernelPage, hook);
         open.add(backend);
         return backend;
     }

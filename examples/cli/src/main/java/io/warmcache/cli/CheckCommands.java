@@ -1,9 +1,9 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.cli;
 
-import io.warmcache.CacheConfig;
 import io.warmcache.shm.ShmAudit;
 import io.warmcache.spi.PageCacheProvider;
+import io.warmcache.xen.XenInspector;
 import java.io.IOException;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -14,14 +14,12 @@ import picocli.CommandLine.Parameters;
 final class CheckCommands {
     private CheckCommands() {}
 
-    /** The least a configuration must say: of it, only the name is used to look at a segment. */
-    static CacheConfig named(String cache) {
-        return CacheConfig.of(cache, 8 * 4096);
-    }
-
     abstract static class Check implements Callable<Integer> {
         @Parameters(paramLabel = "CACHE", description = "Its name, or the absolute path of its memory.")
         String cache = "";
+
+        @Mixin
+        Where where = new Where();
 
         @Mixin
         Output output = new Output();
@@ -34,10 +32,13 @@ final class CheckCommands {
 
         @Override
         public Integer call() throws IOException {
+            if (where.xen != null) {
+                return ofXen();
+            }
             ShmAudit.Report report;
             try (ProgressBar bar = ProgressBar.onTerminal(stores ? "audit" : "verify")) {
                 report = ShmAudit.audit(
-                        named(cache), PageCacheProvider.load().checksums(), stores, bar::at);
+                        where.config(cache), PageCacheProvider.load().checksums(), stores, bar::at);
             }
             if (output.json) {
                 output.json(report);
@@ -45,6 +46,26 @@ final class CheckCommands {
                 print(report);
             }
             return report.sound() ? Warmcache.OK : Warmcache.WRONG;
+        }
+
+        private int ofXen() throws IOException {
+            if (stores) {
+                throw new IOException("the files of a cache at " + where.xen + " are virtual disks of that xen-simd,"
+                        + " which has them locked and moves their blocks itself: it cannot be audited from outside."
+                        + " verify compares its frames with the checksums taken when they were moved");
+            }
+            XenInspector.Verified verified = XenInspector.verify(where.config(cache));
+            if (output.json) {
+                output.json(verified);
+            } else {
+                output.line("%s: %s", cache, verified.sound() ? "sound" : "NOT SOUND");
+                output.line("  frames            %,12d, of which used %,d", verified.frames(), verified.used());
+                output.line("  in flight         %,12d", verified.inFlight());
+                output.line("  damaged records   %,12d", verified.damaged());
+                output.line("  wrong checksums   %,12d", verified.wrong());
+                output.line("  changing          %,12d", verified.changing());
+            }
+            return verified.sound() ? Warmcache.OK : Warmcache.WRONG;
         }
 
         private void print(ShmAudit.Report report) {
@@ -102,7 +123,9 @@ final class CheckCommands {
                 "Checks a cache against itself and against the files it caches.",
                 "Reads all of the cache and the cached pages of the files; changes nothing, moves no time of a file,"
                         + " and may be run on a cache in use, of which a frame is judged only while it stands still.",
-                "A frame is stale if it differs from a file that was changed: a restart drops it, and nothing is wrong."
+                "A frame is stale if it differs from a file that was changed: a restart drops it, and nothing is"
+                        + " wrong.",
+                "Not for caches of an xen-simd, which alone may read its virtual disks."
             },
             exitCodeListHeading = "%nExit codes:%n",
             exitCodeList = {"0:sound", "1:not sound", "2:wrong arguments", "3:could not be done"})

@@ -37,6 +37,9 @@ final class DropCommand implements Callable<Integer> {
     int waitSeconds;
 
     @Mixin
+    Where where = new Where();
+
+    @Mixin
     Output output = new Output();
 
     /** As JSON. */
@@ -44,7 +47,7 @@ final class DropCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        boolean removed = PageCache.drop(CheckCommands.named(cache)
+        boolean removed = PageCache.drop(where.config(cache)
                 .withOwnerWait(Duration.ofMillis(Math.max(1, 1000L * waitSeconds))));
         if (output.json) {
             output.json(new Result(cache, removed));

@@ -4,6 +4,7 @@ package io.warmcache.cli;
 import io.warmcache.shm.ShmAudit;
 import io.warmcache.shm.ShmInspector;
 import io.warmcache.spi.FrameState;
+import io.warmcache.xen.XenInspector;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -22,7 +23,8 @@ import picocli.CommandLine.Parameters;
         name = "status",
         mixinStandardHelpOptions = true,
         description = {
-            "Tells what caches hold, and who has them open: those named, or all in /dev/shm.",
+            "Tells what caches hold, of which files, and who has them open: those named, or all in /dev/shm or of an"
+                    + " xen-simd.",
             "Reads their records, not their frames; of a cache in use the counts are of no one moment."
         },
         exitCodeListHeading = "%nExit codes:%n",
@@ -34,8 +36,11 @@ final class StatusCommand implements Callable<Integer> {
     @Parameters(
             paramLabel = "CACHE",
             arity = "0..*",
-            description = "Names, or absolute paths of their memory; none for all in /dev/shm.")
+            description = "Names, or absolute paths of their memory; none for all there are.")
     List<String> caches = new ArrayList<>();
+
+    @Mixin
+    Where where = new Where();
 
     @Mixin
     Output output = new Output();
@@ -57,18 +62,28 @@ final class StatusCommand implements Callable<Integer> {
             int frames,
             Map<FrameState, Integer> byState,
             int damagedRecords,
+            List<FileStatus> files,
             String problem) {}
+
+    /**
+     * A file of a cache, as JSON.
+     *
+     * @param resident frames with a page of it as it is in the file
+     * @param dirty frames with a page of it that was not written yet
+     */
+    record FileStatus(String path, int resident, int dirty) {}
 
     @Override
     public Integer call() throws IOException {
         List<Status> all = new ArrayList<>();
-        for (String cache : caches.isEmpty() ? found() : caches) {
+        Path socket = where.xen;
+        for (String cache : caches.isEmpty() ? socket == null ? found() : XenInspector.list(socket) : caches) {
             all.add(status(cache));
         }
         if (output.json) {
             output.json(all);
         } else if (all.isEmpty()) {
-            output.line("no cache in %s", DIRECTORY);
+            output.line("no cache in %s", socket == null ? DIRECTORY : socket);
         } else {
             all.forEach(this::print);
         }
@@ -84,24 +99,51 @@ final class StatusCommand implements Callable<Integer> {
         return names;
     }
 
-    private static Status status(String cache) {
+    private Status status(String cache) {
         try {
-            ShmInspector.Contents contents = ShmInspector.inspect(CheckCommands.named(cache));
-            return new Status(
-                    cache,
-                    contents.path(),
-                    ShmAudit.holder(CheckCommands.named(cache)),
-                    contents.lastOwner(),
-                    contents.cleanStop(),
-                    contents.unfinishedAttaches(),
-                    contents.pageSize(),
-                    contents.frames(),
-                    new TreeMap<>(contents.whole()),
-                    contents.damaged(),
-                    "");
+            return where.xen == null ? ofShm(cache) : ofXen(cache, where.xen);
         } catch (IOException e) {
-            return new Status(cache, "", 0, 0, false, 0, 0, 0, Map.of(), 0, String.valueOf(e.getMessage()));
+            return new Status(
+                    cache, "", 0, 0, false, 0, 0, 0, Map.of(), 0, List.of(), String.valueOf(e.getMessage()));
         }
+    }
+
+    private Status ofShm(String cache) throws IOException {
+        ShmInspector.Contents contents = ShmInspector.inspect(where.config(cache));
+        return new Status(
+                cache,
+                contents.path(),
+                ShmAudit.holder(where.config(cache)),
+                contents.lastOwner(),
+                contents.cleanStop(),
+                contents.unfinishedAttaches(),
+                contents.pageSize(),
+                contents.frames(),
+                new TreeMap<>(contents.whole()),
+                contents.damaged(),
+                contents.files().stream()
+                        .map(file -> new FileStatus(file.name(), file.resident(), file.dirty()))
+                        .toList(),
+                "");
+    }
+
+    private Status ofXen(String cache, Path socket) throws IOException {
+        XenInspector.Contents contents = XenInspector.describe(where.config(cache));
+        return new Status(
+                cache,
+                socket.toString(),
+                contents.guest(),
+                0,
+                contents.cleanStop(),
+                contents.unfinishedAttaches(),
+                contents.pageSize(),
+                contents.frames(),
+                new TreeMap<>(contents.byState()),
+                0,
+                contents.files().stream()
+                        .map(file -> new FileStatus(file.name(), file.resident(), file.dirty()))
+                        .toList(),
+                "");
     }
 
     private void print(Status status) {
@@ -124,6 +166,9 @@ final class StatusCommand implements Callable<Integer> {
         status.byState.forEach((state, count) -> output.line("  %-8s %,12d", state, count));
         if (status.damagedRecords > 0) {
             output.line("  %-8s %,12d", "damaged", status.damagedRecords);
+        }
+        for (FileStatus file : status.files) {
+            output.line("  %s: %,d pages, %,d of them dirty", file.path, file.resident + file.dirty, file.dirty);
         }
         if (status.unfinishedAttaches > 0) {
             output.line("  %d attaches in a row have not ended their recovery", status.unfinishedAttaches);

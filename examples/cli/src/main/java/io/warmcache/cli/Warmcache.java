@@ -11,11 +11,12 @@ import picocli.CommandLine.Command;
 @Command(
         name = "warmcache",
         description = {
-            "Looks at page caches in shared memory and at their images, checks them, and removes them.",
+            "Looks at page caches in shared memory or an xen-simd, and at their images, checks them, and removes them.",
             "",
             "A CACHE is the name under which it was opened, or the absolute path of its memory. Nothing but drop"
-                    + " changes anything, takes a lock, or disturbs whoever has the cache open. A cache of the"
-                    + " simulated Xen back end lives inside its process, where no command can see it.",
+                    + " changes anything, takes a lock, or disturbs whoever has the cache open. With --xen the caches"
+                    + " are those of an xen-simd; a cache of the simulated Xen back end without one, or of the back end"
+                    + " volatile, lives inside its process, where no command can see it.",
             ""
         },
         subcommands = {

@@ -9,8 +9,10 @@ import io.warmcache.CacheConfig;
 import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
+import io.warmcache.ReadPin;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
+import io.warmcache.xen.XenSimd;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -113,6 +115,21 @@ class WarmcacheTest {
             assertEquals(0, run("status", "--json", cache()), complained);
             assertEquals(PAGES, json().get(0).get("byState").get("CLEAN").asInt());
             assertEquals(64, json().get(0).get("frames").asInt());
+            JsonNode first = json().get(0).get("files").get(0);
+            assertEquals(store.toRealPath().toString(), first.get("path").asString());
+            assertEquals(PAGES, first.get("resident").asInt());
+            assertEquals(0, first.get("dirty").asInt());
+        }
+        try (PageCache open = PageCache.open(config);
+                PagedFile file = open.map(store, MapOptions.DEFAULT.withPolicy(WritePolicy.WRITE_BACK))) {
+            for (int page = 0; page < 3; page++) {
+                try (WritePin pin = file.pinForWrite(page)) {
+                    pin.dirty(0, 1);
+                    pin.segment().set(ValueLayout.JAVA_BYTE, 0, (byte) 1);
+                }
+            }
+            assertEquals(0, run("status", cache()), complained);
+            assertTrue(printed.contains("store: 40 pages, 3 of them dirty"), printed);
         }
         assertEquals(0, run("status", cache()), complained);
         assertTrue(printed.contains("closed by its last owner"), printed);
@@ -199,6 +216,74 @@ class WarmcacheTest {
         assertEquals(PAGES, json().get("findings").size());
         assertEquals(1, run("audit", cache()), complained);
         assertTrue(printed.contains("NOT SOUND"), printed);
+    }
+
+    /** Caches of an xen-simd: seen, verified and dropped through it. */
+    @SuppressWarnings("restricted")
+    @Test
+    void cachesOfAnXenSimdAreSeenThroughIt() throws Exception {
+        Path socket = dir.resolve("s");
+        Process daemon = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "--enable-native-access=ALL-UNNAMED",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        XenSimd.class.getName(),
+                        "--socket",
+                        socket.toString(),
+                        "--memory",
+                        "16m",
+                        "--disks",
+                        dir.toString())
+                .redirectErrorStream(true)
+                .start();
+        try {
+            String said = daemon.inputReader().readLine();
+            assertTrue(said != null && said.startsWith("READY"), said);
+            String xen = socket.toString();
+            assertEquals(0, run("status", "--xen", xen), complained);
+            assertTrue(printed.startsWith("no cache in " + xen), printed);
+            assertEquals(3, run("status", "--xen", xen, "guest"), complained);
+            CacheConfig guest = CacheConfig.of("guest", 64L * PAGE)
+                    .withBackend("xen")
+                    .withOptions(Map.of("xen.socket", xen));
+            try (PageCache open = PageCache.open(guest);
+                    PagedFile file = open.map(store, MapOptions.DEFAULT.withPolicy(WritePolicy.WRITE_BACK))) {
+                touchAll(file);
+                assertEquals(0, run("status", "--json", "--xen", xen), complained);
+                JsonNode status = json().get(0);
+                assertEquals("guest", status.get("cache").asString());
+                assertEquals(ProcessHandle.current().pid(), status.get("holder").asLong());
+                assertEquals(64, status.get("frames").asInt());
+                assertTrue(status.get("files").get(0).get("path").asString().endsWith("/store"), printed);
+                assertEquals(PAGES, status.get("files").get(0).get("resident").asInt(), printed);
+                try (WritePin pin = file.pinForWrite(5)) {
+                    pin.dirty(0, 1);
+                    pin.segment().set(ValueLayout.JAVA_BYTE, 0, (byte) 1);
+                }
+                assertEquals(0, run("status", "--xen", xen, "guest"), complained);
+                assertTrue(printed.contains("store: 40 pages, 1 of them dirty"), printed);
+                assertEquals(0, run("verify", "--json", "--xen", xen, "guest"), printed + complained);
+                assertEquals(PAGES, json().get("used").asInt());
+                assertEquals(1, json().get("inFlight").asInt());
+                assertEquals(4, run("drop", "--wait", "0", "--xen", xen, "guest"), printed + complained);
+                // A store that goes round the cache is damage, and no command's to mend.
+                try (ReadPin pin = file.pin(7)) {
+                    MemorySegment bytes = MemorySegment.ofAddress(pin.segment().address()).reinterpret(PAGE);
+                    bytes.set(ValueLayout.JAVA_BYTE, 9, (byte) ~bytes.get(ValueLayout.JAVA_BYTE, 9));
+                }
+                assertEquals(1, run("verify", "--xen", xen, "guest"), printed + complained);
+                assertTrue(printed.contains("NOT SOUND"), printed);
+                assertTrue(printed.contains("wrong checksums              1"), printed);
+            }
+            assertEquals(3, run("audit", "--xen", xen, "guest"), printed);
+            assertTrue(complained.contains("cannot be audited from outside"), complained);
+            assertEquals(0, run("drop", "--xen", xen, "guest"), printed + complained);
+            assertEquals(1, run("drop", "--xen", xen, "guest"), printed + complained);
+        } finally {
+            daemon.destroyForcibly();
+            daemon.waitFor();
+        }
     }
 
     private void changeStore() throws IOException {
