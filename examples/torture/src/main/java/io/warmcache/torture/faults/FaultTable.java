@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.torture.faults;
 
+import io.warmcache.torture.Bounds;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -4,6 +4,7 @@ package io.warmcache.torture.faults;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.warmcache.torture.Bounds;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
