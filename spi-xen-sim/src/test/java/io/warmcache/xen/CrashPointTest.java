@@ -175,7 +175,7 @@ class CrashPointTest {
             run(seed, at, NEVER, drain, totals);
             int recovery = totals.recoverySteps;
             assertTrue(recovery > 5, "recovery has " + recovery + " steps");
-            for (int second = FULL ? 0 : random.nextInt(40); second < recovery; second += FULL ? 1 : 60) {
+            for (int second = FULL ? 0 : random.nextInt(recovery); second < recovery; second += FULL ? 1 : 60) {
                 run(seed, at, second, drain, totals);
             }
         }
