@@ -122,8 +122,9 @@ public final class WarmUpComparison {
                     double seconds = (System.nanoTime() - began) / 1e9;
                     long before = cache.stats().misses();
                     read(file, set);
-                    if (cache.stats().misses() != before) {
-                        throw new IOException("not warm: " + (cache.stats().misses() - before) + " misses");
+                    long missed = cache.stats().misses() - before;
+                    if (missed > set.length / 1000) { // warming leaves out a page that somebody else is at
+                        throw new IOException("not warm: " + missed + " misses");
                     }
                     double mib = (double) set.length * PAGE / (1 << 20);
                     System.out.printf(
@@ -137,12 +138,13 @@ public final class WarmUpComparison {
                             note);
                     results.add(String.format(
                             Locale.ROOT,
-                            "{\"way\": \"%s\", \"round\": %d, \"seconds\": %.3f, \"pages\": %d,"
+                            "{\"way\": \"%s\", \"round\": %d, \"seconds\": %.3f, \"pages\": %d, \"missed\": %d,"
                                     + " \"bytesFromStore\": %d, \"imageBytes\": %d, \"load\": %.1f}",
                             way.name().toLowerCase(Locale.ROOT),
                             round,
                             seconds,
                             set.length,
+                            missed,
                             cache.stats().bytesRead(),
                             way == Way.IMAGE ? image.bytes() : 0,
                             load));

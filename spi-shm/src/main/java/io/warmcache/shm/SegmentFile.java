@@ -24,6 +24,12 @@ final class SegmentFile {
     private static final long POLL_NANOS = 3_000_000;
     private static final int CHUNK = 4 << 20;
 
+    /**
+     * For a benchmark of the attach alone, on more frames than there is memory for: those found without storage stay
+     * so, and must not be touched, since the process may be killed for it.
+     */
+    private static final boolean UNALLOCATED = Boolean.getBoolean("warmcache.shm.unallocated");
+
     private final String path;
     private final int fd;
     private final boolean created;
@@ -283,7 +289,7 @@ final class SegmentFile {
                 Libc.punch(fd, start, end - start, path);
             }
             // With nothing in the hole, as many bytes as there should be can only be where they should be.
-            if (stat().allocated() < geometry.backed(capacity, unit)) {
+            if (stat().allocated() < geometry.backed(capacity, unit) && !UNALLOCATED) {
                 allocate(geometry, capacity, unit);
             }
             return true;
