@@ -85,9 +85,15 @@ final class Surroundings implements AutoCloseable {
         return group;
     }
 
-    /** Puts a process into a group. */
+    /** Puts a process into a group, unless it has ended already: whoever waits for its end will see that. */
     static void enter(Path group, long pid) throws IOException {
-        Files.writeString(group.resolve("cgroup.procs"), Long.toString(pid));
+        try {
+            Files.writeString(group.resolve("cgroup.procs"), Long.toString(pid));
+        } catch (IOException e) {
+            if (!"No such process".equals(e.getMessage())) { // ESRCH, in the words of the C library
+                throw e;
+            }
+        }
     }
 
     /** How many processes of a group the kernel has killed for want of memory. */
