@@ -49,8 +49,10 @@ final class Assertions {
         }
         FrameRecord record = new FrameRecord();
         int dirty = 0;
+        int dirtyFrames = 0;
         for (int frame = 0; frame < cache.frames.frames; frame++) {
             dirty += Integer.bitCount(cache.frames.dirtyBlocks[frame]);
+            dirtyFrames += cache.frames.dirtyBlocks[frame] == 0 ? 0 : 1;
             if (frame >= cache.frames.capacity() && holders.containsKey(frame)) {
                 problems.add("frame " + frame + " does not exist, but is held by " + holders.get(frame));
             }
@@ -62,6 +64,9 @@ final class Assertions {
         }
         if (dirty != cache.counters.dirtyBlocks.get()) {
             problems.add(dirty + " dirty blocks, but " + cache.counters.dirtyBlocks.get() + " counted");
+        }
+        if (dirtyFrames != cache.frames.dirtyFrames()) {
+            problems.add(dirtyFrames + " dirty frames, but " + cache.frames.dirtyFrames() + " counted");
         }
         return problems;
     }

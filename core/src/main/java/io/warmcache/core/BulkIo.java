@@ -291,6 +291,7 @@ final class BulkIo {
         int batch = batch();
         List<ExclusivePin> pins = new ArrayList<>(batch);
         long first = position >>> file.pageShift;
+        file.cache.backgroundWrites.throttle(file, first);
         long length = source.byteSize() - from;
         long done = 0;
         boolean published = false;

@@ -75,6 +75,8 @@ final class Cache implements PageCache {
 
     final Recovery recovery;
     final Maintenance maintenance;
+    final BackgroundWrites backgroundWrites;
+    final UndoBuffers undoBuffers;
     final Resizing resizing;
     final Images images;
 
@@ -127,6 +129,8 @@ final class Cache implements PageCache {
         unlockSums = "on".equals(config.options().get(OPTION_PARANOID)) ? new UnlockSums(this) : null;
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
+        backgroundWrites = new BackgroundWrites(this);
+        undoBuffers = new UndoBuffers(frames.pageSize);
         resizing = new Resizing(this);
         images = new Images(this, disk);
     }
@@ -326,6 +330,7 @@ final class Cache implements PageCache {
         file.options = options;
         file.backing = backing;
         file.open = true;
+        backing.owner(file);
         mapped.put(store.id(), file);
         images.queue(work);
         return share(file);

@@ -28,6 +28,7 @@ import java.lang.invoke.VarHandle;
 import java.time.Instant;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.jspecify.annotations.Nullable;
 
@@ -91,6 +92,18 @@ final class CachedFile {
 
     final IndexSweep sweep = new IndexSweep(this);
 
+    /** Written to since the background thread last looked. */
+    private volatile boolean written;
+
+    /** Whether the background thread looks at the file at each tick. */
+    private volatile boolean active;
+
+    /** Ticks since the last write; the background thread's own. */
+    private int idleTicks;
+
+    /** Threads that write the file in the background, or are about to. */
+    final AtomicInteger lanes = new AtomicInteger();
+
     /** Guarded by the cache's map lock. */
     int mappings;
 
@@ -116,6 +129,34 @@ final class CachedFile {
         writeBack = new WriteBack(this);
         truncation = new Truncation(this);
         bulkIo = new BulkIo(this);
+    }
+
+    /** The file was mapped, has a dirty page, or its store is being written or was just now. */
+    void activate() {
+        if (!written) { // a line that every writer would else take from the others
+            written = true;
+        }
+        if (!active) { // looked at after the change itself: the other side of deactivate()
+            active = true;
+            cache.maintenance.activate(this);
+        }
+    }
+
+    /** Whether so many looks have found nothing new. By the background thread, once a tick. */
+    boolean isIdleSince(int ticks) {
+        if (written || (open && sets.dirtyCount() > 0)) {
+            written = false;
+            idleTicks = 0;
+        }
+        return ++idleTicks > ticks;
+    }
+
+    /** The background thread does not look at the file any more, unless it was written to meanwhile. */
+    void deactivate() {
+        active = false;
+        if (written || sets.dirtyCount() > 0) {
+            activate();
+        }
     }
 
     static long keyHash(long fileId, long page) {
@@ -439,18 +480,14 @@ final class CachedFile {
 
     /** Forgets the dirty blocks of a frame whose word the caller owns. */
     void clearDirty(int frame, long page) {
-        int dirty = frames.dirtyBlocks[frame];
-        if (dirty != 0) {
-            counters.dirtyBlocks.addAndGet(-Integer.bitCount(dirty));
-            frames.dirtyBlocks[frame] = 0;
+        if (frames.dirtyBlocks[frame] != 0) {
+            frames.dirtyBlocks(frame, 0);
             sets.written(page, false);
         }
     }
 
     void addDirty(int frame, int blocks) {
-        int fresh = blocks & ~frames.dirtyBlocks[frame];
-        frames.dirtyBlocks[frame] |= fresh;
-        counters.dirtyBlocks.addAndGet(Integer.bitCount(fresh));
+        frames.dirtyBlocks(frame, frames.dirtyBlocks[frame] | blocks);
     }
 
     /** F3: a free frame, by eviction and, if need be, by writing back what is dirty; -1 if not to be had at once. */
@@ -462,7 +499,7 @@ final class CachedFile {
                 return frame;
             }
             backing(); // nobody waits here while the cache is being closed
-            if (!cache.writeBackSome()) {
+            if (cache.backgroundWrites.isRunning() || !cache.writeBackSome()) {
                 return awaitFrame(page, key, deadline);
             }
         }
@@ -484,16 +521,18 @@ final class CachedFile {
                 if (frame >= 0) {
                     return frame;
                 }
-                if (!cache.writeBackSome()) {
-                    if (System.nanoTime() - deadline >= 0) {
-                        throw full(page);
-                    }
-                    frames.awaitFreed(pause);
-                    // Each look is at all frames, with the lock held that every miss needs.
-                    pause = Math.min(2 * pause, MOST_PAUSE);
-                } else {
+                // A store may stand still: threads of their own write, and nobody waits for longer than the deadline.
+                boolean background = cache.backgroundWrites.request();
+                if (!background && cache.writeBackSome()) {
                     pause = TimeUnit.MILLISECONDS.toNanos(1);
+                    continue;
                 }
+                if (System.nanoTime() - deadline >= 0) {
+                    throw full(page);
+                }
+                frames.awaitFreed(pause);
+                // Each look is at all frames, with the lock held that every miss needs.
+                pause = Math.min(2 * pause, MOST_PAUSE);
             }
         } finally {
             frames.seeking.unlock();
@@ -507,6 +546,11 @@ final class CachedFile {
             Throwable failure = file.degraded;
             if (failure != null) {
                 full.addSuppressed(failure);
+            }
+            long standing = file.writeBack.standingMillis();
+            if (standing > TimeUnit.NANOSECONDS.toMillis(cache.latchTimeoutNanos / 2)) {
+                full.addSuppressed(new CacheException(
+                        "a write to the store of " + file.name + " has been under way for " + standing + " ms"));
             }
         }
         return full;
@@ -595,8 +639,7 @@ final class CachedFile {
     /** The store has taken every dirty block of a frame whose word the caller owns. */
     void wrote(int frame, long page) {
         int dirty = frames.dirtyBlocks[frame];
-        frames.dirtyBlocks[frame] = 0;
-        counters.dirtyBlocks.addAndGet(-Integer.bitCount(dirty));
+        frames.dirtyBlocks(frame, 0);
         counters.pagesWritten.increment();
         counters.blocksWritten.add(Integer.bitCount(dirty));
         counters.bytesWritten.add((long) Integer.bitCount(dirty) << 12);
@@ -791,6 +834,7 @@ final class CachedFile {
     /** A write pin as a user gets it: takes the extension permit where the page may extend the file. */
     ExclusivePin pinForWrite(long page, Latch how) {
         checkWritable();
+        cache.backgroundWrites.throttle(this, page);
         long deadline = deadline();
         while (true) {
             backing();

@@ -278,7 +278,7 @@ final class ExclusivePin implements WritePin {
         }
         byte[] copy = undo;
         if (copy == null) {
-            copy = new byte[file.pageSize];
+            copy = file.cache.undoBuffers.take();
             undo = copy;
         }
         copyBlocks(file.frames.slice(frame), MemorySegment.ofArray(copy), blocks);
@@ -290,9 +290,7 @@ final class ExclusivePin implements WritePin {
         if (copy != null) {
             copyBlocks(MemorySegment.ofArray(copy), file.frames.slice(frame), undoBlocks);
         }
-        int fresh = file.frames.dirtyBlocks[frame] & ~initialDirty;
-        file.frames.dirtyBlocks[frame] = initialDirty;
-        file.counters.dirtyBlocks.addAndGet(-Integer.bitCount(fresh));
+        file.frames.dirtyBlocks(frame, initialDirty);
     }
 
     private static void copyBlocks(MemorySegment from, MemorySegment to, int blocks) {
@@ -432,9 +430,13 @@ final class ExclusivePin implements WritePin {
     /** W8. */
     void writeLater(long size) {
         takeSums();
-        file.sets.dirty(page);
+        if (initialDirty == 0) { // else it is there, and nobody takes it out of a page that is latched
+            file.sets.dirty(page);
+        }
         publishSize(size);
         file.publish(leaf, slot, page, residentWord());
+        file.activate();
+        file.cache.backgroundWrites.requestIfMany(file);
     }
 
     /** Without the permit a length is somebody else's to publish, and the one read here may be out of date. */
@@ -502,6 +504,11 @@ final class ExclusivePin implements WritePin {
     }
 
     private void release() {
+        byte[] copy = undo;
+        if (copy != null) {
+            undo = null;
+            file.cache.undoBuffers.give(copy);
+        }
         file.cache.pinGone(this);
         if (ownsPermit) {
             ownsPermit = false;

@@ -10,6 +10,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
@@ -66,8 +67,11 @@ final class FrameTable {
     final long[] pageOf;
     final @Nullable CachedFile[] fileOf;
 
-    /** Bit b: block b of the page may differ from the store. */
+    /** Bit b: block b of the page may differ from the store. Changed by {@link #dirtyBlocks(int, int)} alone. */
     final int[] dirtyBlocks;
+
+    /** Frames with dirty blocks. */
+    private final AtomicInteger dirtyFrames = new AtomicInteger();
 
     /** {@link #FOUND}, {@link #UNVALIDATED}, {@link #VALIDATED}. */
     private final byte[] survivor;
@@ -93,6 +97,9 @@ final class FrameTable {
 
     final ReentrantLock lock = new ReentrantLock();
     private final Condition freed = lock.newCondition();
+
+    /** Threads in {@link #awaitFreed}; written under {@link #lock}. */
+    private volatile int awaiting;
 
     /** Held by the one thread that found no frame and is waiting for one; the others queue for it, first come first. */
     final ReentrantLock seeking = new ReentrantLock(true);
@@ -148,6 +155,25 @@ final class FrameTable {
         fileOf[frame] = file;
         pageOf[frame] = page;
         leafOf[frame] = leaf;
+    }
+
+    /** Sets the dirty blocks of a frame, and counts them. By the owner of the page's word. */
+    void dirtyBlocks(int frame, int blocks) {
+        int before = dirtyBlocks[frame];
+        if (before == blocks) {
+            return; // shared counters: a write to a dirty page leaves them alone
+        }
+        dirtyBlocks[frame] = blocks;
+        counters.dirtyBlocks.addAndGet(Integer.bitCount(blocks) - Integer.bitCount(before));
+        if (before == 0) {
+            dirtyFrames.incrementAndGet();
+        } else if (blocks == 0) {
+            dirtyFrames.decrementAndGet();
+        }
+    }
+
+    int dirtyFrames() {
+        return dirtyFrames.get();
     }
 
     /** Forgets the page of a frame. By the owner of the page's word. */
@@ -386,16 +412,31 @@ final class FrameTable {
         }
     }
 
+    /** Pages were written back: who waits for a frame may find one now. */
+    void cleaned() {
+        if (awaiting == 0) {
+            return; // who begins to wait just now looks again soon
+        }
+        lock.lock();
+        try {
+            freed.signal();
+        } finally {
+            lock.unlock();
+        }
+    }
+
     /** Waits a moment, or until a frame is given back. Not ended by an interrupt, which stays pending. */
-    @SuppressWarnings("WaitNotInLoop") // the caller looks again, whatever ended the wait
+    @SuppressWarnings({"WaitNotInLoop", "NonAtomicVolatileUpdate"}) // the caller looks again; written under the lock
     void awaitFreed(long nanos) {
         boolean interrupted = Thread.interrupted();
         lock.lock();
+        awaiting++;
         try {
             var _ = freed.awaitNanos(nanos);
         } catch (InterruptedException e) {
             interrupted = true;
         } finally {
+            awaiting--;
             lock.unlock();
             if (interrupted) {
                 Thread.currentThread().interrupt();

@@ -13,6 +13,7 @@ import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.roaringbitmap.RoaringBitmap;
 
 /**
@@ -37,6 +38,8 @@ final class GuardedFile implements BackendFile {
     private volatile boolean mayHaveLost;
 
     private volatile long lastWrite = System.nanoTime();
+
+    private volatile @Nullable CachedFile owner;
 
     /** Images that the next write must delete first. Written under this object's monitor. */
     private volatile List<Path> armed = List.of();
@@ -190,6 +193,19 @@ final class GuardedFile implements BackendFile {
         return mayHaveLost;
     }
 
+    /** The file whose store this is, once it is known. */
+    void owner(CachedFile file) {
+        owner = file;
+        activate();
+    }
+
+    private void activate() {
+        CachedFile file = owner;
+        if (file != null) {
+            file.activate();
+        }
+    }
+
     /** One write of the store. */
     private interface Write {
         void run() throws IOException;
@@ -199,6 +215,7 @@ final class GuardedFile implements BackendFile {
         gate.readLock().lock();
         try {
             writes.incrementAndGet();
+            activate();
             if (!armed.isEmpty()) {
                 disarm();
             }
@@ -206,6 +223,7 @@ final class GuardedFile implements BackendFile {
                 write.run();
             } finally {
                 lastWrite = System.nanoTime();
+                activate();
             }
         } finally {
             gate.readLock().unlock();

@@ -2,7 +2,11 @@
 package io.warmcache.core;
 
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
 import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -21,6 +25,12 @@ final class Maintenance {
     private static final int TICKS_PER_FLUSH = 10;
     private static final int TICKS_PER_HINTS = 10;
 
+    /** Between two looks at all files, of which there may be a hundred thousand. */
+    private static final int TICKS_PER_LOOK = 10;
+
+    /** After the last write to a store its version is settled by then, however busy the machine is. */
+    private static final int IDLE_TICKS = 50;
+
     /** Within which a paranoid cache verifies every frame in use: ten seconds. */
     private static final int TICKS_PER_ROUND = 100;
 
@@ -31,6 +41,10 @@ final class Maintenance {
     static final int LEAVES_SLACK = 1024;
 
     private final Cache cache;
+
+    /** Files that were mapped or written to lately: of all others there is nothing to settle, nor to write. */
+    private final Set<CachedFile> active = ConcurrentHashMap.newKeySet();
+
     private final Thread thread;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition stopAsked = lock.newCondition();
@@ -48,6 +62,7 @@ final class Maintenance {
 
     void start() {
         thread.start();
+        cache.backgroundWrites.start();
     }
 
     @Nullable String failure() {
@@ -76,21 +91,21 @@ final class Maintenance {
         if (tick % TICKS_PER_HINTS == 0 || cache.frames.hintsAreOld()) {
             cache.frames.saveHints();
         }
-        boolean sweeping = isSweepDue();
-        for (CachedFile file : cache.files()) {
-            if (!file.open || !file.usage.readLock().tryLock()) {
-                continue;
+        if (tick % TICKS_PER_LOOK == 0 && isSweepDue()) {
+            for (CachedFile file : cache.files()) {
+                visit(file, file.sweep::run);
             }
-            try {
-                if (sweeping && file.open) { // which it stays: a close waits for the lock
-                    file.sweep.run();
-                }
-                settle(file, tick % TICKS_PER_FLUSH == 0);
-            } catch (IOException | RuntimeException e) {
-                file.writeFailed(e); // of this file alone: the others have their turn
-            } finally {
-                file.usage.readLock().unlock();
+        }
+        List<CachedFile> idle = new ArrayList<>();
+        for (CachedFile file : active) {
+            visit(file, () -> settle(file, tick % TICKS_PER_FLUSH == 0));
+            if (file.isIdleSince(IDLE_TICKS)) {
+                idle.add(file);
             }
+        }
+        for (CachedFile file : idle) {
+            active.remove(file);
+            file.deactivate();
         }
         if (cache.unlockSums != null) {
             verifySome(Math.max(64, cache.frames.frames / TICKS_PER_ROUND));
@@ -98,6 +113,36 @@ final class Maintenance {
         if (scrubbing) {
             scrubbing = cache.recovery.scrub(Math.max(4096, cache.frames.frames / 256));
         }
+    }
+
+    /** Something to do with an open file. */
+    private interface Visit {
+        void run() throws IOException;
+    }
+
+    private static void visit(CachedFile file, Visit visit) {
+        if (!file.open || !file.usage.readLock().tryLock()) {
+            return;
+        }
+        try {
+            if (file.open) { // which it stays: a close waits for the lock
+                visit.run();
+            }
+        } catch (IOException | RuntimeException e) {
+            file.writeFailed(e); // of this file alone: the others have their turn
+        } finally {
+            file.usage.readLock().unlock();
+        }
+    }
+
+    /** Every file that has dirty pages, and some others. */
+    Set<CachedFile> active() {
+        return active;
+    }
+
+    /** Has a file looked at from now on, until it has been idle for a while. */
+    void activate(CachedFile file) {
+        active.add(file);
     }
 
     /** Of a paranoid cache: some more of the frames in use. */
@@ -131,13 +176,13 @@ final class Maintenance {
         return leaves > 2 * left + LEAVES_SLACK;
     }
 
-    private static void settle(CachedFile file, boolean flush) throws IOException {
+    private void settle(CachedFile file, boolean flush) throws IOException {
         var backing = file.backing;
         if (backing == null || !file.open) {
             return;
         }
-        if (flush && file.poison == null) {
-            file.writeBack.flushIdle(backing);
+        if (flush) {
+            var _ = cache.backgroundWrites.request(file);
         }
         if (file.truncatingFrom == Long.MAX_VALUE) {
             backing.settle();
@@ -219,6 +264,7 @@ final class Maintenance {
         if (pool != null) {
             pool.shutdownNow();
         }
+        cache.backgroundWrites.stop();
         while (true) {
             try {
                 thread.join();

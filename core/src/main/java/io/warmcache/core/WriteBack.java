@@ -11,6 +11,8 @@ import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 import org.roaringbitmap.PeekableIntIterator;
@@ -21,6 +23,12 @@ final class WriteBack {
     private final CachedFile file;
     private final FrameTable frames;
     private final ReentrantLock forceLock = new ReentrantLock();
+
+    /** Runs that the store is taking at the moment. */
+    private final AtomicInteger inFlight = new AtomicInteger();
+
+    /** When the first of these began, or the last one that has ended did, if that is later. */
+    private volatile long movedAt;
 
     WriteBack(CachedFile file) {
         this.file = file;
@@ -42,20 +50,90 @@ final class WriteBack {
         flush(backing, from, true);
     }
 
-    /** Writes every page that is dirty now and that nobody is changing. */
-    void flushIdle(BackendFile backing) throws IOException {
-        flush(backing, 0, false);
+    private void flush(BackendFile backing, long from, boolean wait) throws IOException {
+        double start = wait && from == 0 ? file.cache.backgroundWrites.help(file) : 0;
+        forEachRun(
+                file.sets.dirtyPages(),
+                from,
+                start,
+                (first, most) -> Math.max(1, writeRun(backing, first, most, wait)));
     }
 
-    private void flush(BackendFile backing, long from, boolean wait) throws IOException {
-        Unmended refused = null;
-        RoaringBitmap pages = file.sets.dirtyPages();
+    /**
+     * Writes every page that is dirty now and that nobody is changing, for a thread that does nothing else. Lets go of
+     * the file between two runs, so that a close waits for one run and not for all.
+     *
+     * @param start with which of the dirty pages to begin, as a share of them: so that several threads do not meet
+     * @return whether a page was written
+     */
+    boolean flushIdle(double start) throws IOException {
+        BackgroundWrites background = file.cache.backgroundWrites;
+        boolean[] any = {false};
+        Run run = (first, most) -> {
+            if (!background.isRunning() || !file.usage.readLock().tryLock()) {
+                return -1;
+            }
+            try {
+                BackendFile backing = file.backing;
+                if (backing == null || !file.open || file.poison != null) {
+                    return -1;
+                }
+                int written = writeRun(backing, first, most, false);
+                if (written > 0) {
+                    any[0] = true;
+                    background.progress();
+                }
+                return Math.max(1, written);
+            } finally {
+                file.usage.readLock().unlock();
+            }
+        };
+        forEachRun(file.sets.dirtyPages(), 0, start, run);
+        return any[0];
+    }
+
+    /** What to do with the dirty pages from {@code first} on. */
+    private interface Run {
+        /** Returns how many pages are done with, at most {@code most}; -1 to leave all others as they are. */
+        int write(long first, int most) throws IOException;
+    }
+
+    /**
+     * Visits pages in runs.
+     *
+     * @param least the first page of interest
+     * @param start with which of all pages to begin, as a share of them; those before it have their turn at the end
+     */
+    private void forEachRun(RoaringBitmap pages, long least, double start, Run run) throws IOException {
+        long begin = least;
+        if (start > 0 && !pages.isEmpty()) {
+            begin = Integer.toUnsignedLong(pages.select((int) (start * pages.getCardinality())));
+        }
+        @Nullable Unmended[] refused = {null};
+        boolean all = visit(pages, begin, RadixIndex.MAX_PAGES, run, refused);
+        if (all && begin > least) {
+            var _ = visit(pages, least, begin, run, refused);
+        }
+        Unmended first = refused[0];
+        if (first != null) {
+            file.writeFailed(first); // after what could be written, which says that all is well
+            throw first;
+        }
+    }
+
+    /** Visits the pages from {@code from} up to {@code to}, in runs. Returns false if not all were wanted. */
+    private static boolean visit(
+            RoaringBitmap pages, long from, long to, Run run, @Nullable Unmended[] refused) throws IOException {
         PeekableIntIterator iterator = pages.getIntIterator();
         if (from > 0) {
             iterator.advanceIfNeeded((int) from);
         }
-        while (iterator.hasNext()) {
+        boolean all = true;
+        while (all && iterator.hasNext()) {
             long first = Integer.toUnsignedLong(iterator.next());
+            if (first >= to) {
+                break;
+            }
             int count = 1;
             while (iterator.hasNext()
                     && count < BackendFile.MAX_RUN
@@ -63,23 +141,22 @@ final class WriteBack {
                 iterator.next();
                 count++;
             }
-            for (int done = 0; done < count; ) {
+            for (int done = 0; all && done < count; ) {
                 try {
-                    done += Math.max(1, writeRun(backing, first + done, count - done, wait));
+                    int written = run.write(first + done, count - done);
+                    all = written >= 0;
+                    done += written;
                 } catch (Unmended e) {
                     // One page must not keep the others from their store.
-                    refused = refused == null ? e : refused;
+                    refused[0] = refused[0] == null ? e : refused[0];
                     if (e.index > 0) {
-                        var _ = writeRun(backing, first + done, e.index, wait);
+                        all = run.write(first + done, e.index) >= 0;
                     }
                     done += e.index + 1;
                 }
             }
         }
-        if (refused != null) {
-            file.writeFailed(refused); // after what could be written, which says that all is well
-            throw refused;
-        }
+        return all;
     }
 
     /** A dirty page whose record was overwritten, and that is in use for too long to be given another one. */
@@ -167,6 +244,11 @@ final class WriteBack {
         }
     }
 
+    /** For how long the store has been taking a run without an end of any; 0 if it is not. */
+    long standingMillis() {
+        return inFlight.get() == 0 ? 0 : TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - movedAt);
+    }
+
     /** The first frame of a run whose record does not say what it must, or -1. */
     private int firstUnrecorded(long first, int[] run, int count) {
         FrameRecord record = new FrameRecord();
@@ -214,6 +296,9 @@ final class WriteBack {
         Events.Write event = new Events.Write();
         event.begin();
         int damaged = -1;
+        if (inFlight.getAndIncrement() == 0) {
+            movedAt = System.nanoTime();
+        }
         try {
             file.writeOut(backing, first, run, masks, count, file.size);
             commit(event, file, first, blocks(masks, count), "write-back");
@@ -233,6 +318,8 @@ final class WriteBack {
             damaged = damaged(first, run, masks, count);
             throw t;
         } finally {
+            movedAt = System.nanoTime();
+            inFlight.decrementAndGet();
             for (int i = 0; i < count; i++) {
                 clearFlush(leaves[i], RadixIndex.slot(first + i), first + i);
             }

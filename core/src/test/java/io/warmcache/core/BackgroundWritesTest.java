@@ -1,0 +1,193 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.Bench.filled;
+import static io.warmcache.core.Bench.pages;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.warmcache.CacheFullException;
+import io.warmcache.MapOptions;
+import io.warmcache.PagedFile;
+import io.warmcache.WritePin;
+import io.warmcache.WritePolicy;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class BackgroundWritesTest {
+    private static final int FRAMES = 1024;
+
+    private final Semaphore permits = new Semaphore(0);
+    private final AtomicInteger writes = new AtomicInteger();
+    private Bench bench;
+
+    private void open(int frames, int pages) throws IOException {
+        bench = new Bench(
+                Bench.patient(frames).withLatchTimeout(Duration.ofSeconds(1)), WritePolicy.WRITE_BACK, pages(1, pages));
+    }
+
+    /** From now on the store takes a write only for a permit. */
+    private void holdWrites() {
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("write")) {
+                permits.acquireUninterruptibly();
+                writes.incrementAndGet();
+            }
+        };
+    }
+
+    @AfterEach
+    void letGo() throws IOException {
+        permits.release(1 << 20);
+        if (bench != null) {
+            bench.cache.close();
+        }
+    }
+
+    private void change(long page, int value) throws IOException {
+        try (WritePin pin = bench.file.pinForWrite(page)) {
+            pin.dirty(0, 1);
+            pin.segment().set(ValueLayout.JAVA_BYTE, 0, (byte) value);
+        }
+    }
+
+    /** Every second page, so that no two are written with one call. */
+    private void changeSecond(int count) throws IOException {
+        for (int i = 0; i < count; i++) {
+            change(2L * i, 99);
+        }
+    }
+
+    private void assertChanged(int count) throws IOException {
+        bench.file.flush();
+        byte[] expected = pages(1, 2 * FRAMES);
+        for (int i = 0; i < count; i++) {
+            expected[2 * i * 4096] = 99;
+        }
+        assertArrayEquals(expected, bench.store.bytes());
+        bench.assertSound();
+    }
+
+    /** The store takes one write for each that is let through: who waits for a run goes on after one, not after all. */
+    @Test
+    void aWriterThatIsFasterThanItsStoreWaitsForARunAndNotForARound() throws Exception {
+        open(FRAMES, 2 * FRAMES);
+        holdWrites();
+        AtomicInteger changed = new AtomicInteger();
+        Bench.Task<Void> writer = Bench.run(() -> {
+            for (int i = 0; i < FRAMES * 3 / 4; i++) {
+                change(2L * i, 99);
+                changed.set(i + 1);
+            }
+        });
+        for (int step = 0; step < 20; step++) {
+            Bench.awaitThat("held up", () -> bench.cache.backgroundWrites.waiting() > 0 || writer.isDone());
+            assertTrue(changed.get() >= FRAMES / 2, "held up after " + changed);
+            int before = writes.get();
+            int changedBefore = changed.get();
+            permits.release();
+            Bench.awaitThat("a write", () -> writes.get() > before);
+            Bench.awaitThat("going on", () -> changed.get() > changedBefore || writer.isDone());
+        }
+        permits.release(1 << 20);
+        writer.get();
+        assertChanged(FRAMES * 3 / 4);
+    }
+
+    @Test
+    void aWriterGoesOnAsLongAsThereAreFramesThoughItsStoreStandsStill() throws Exception {
+        open(FRAMES, 2 * FRAMES);
+        holdWrites();
+        bench.file.write(0, MemorySegment.ofArray(pages(7, FRAMES)));
+        assertEquals(FRAMES, bench.cache.frames.dirtyFrames());
+        change(1000, 99); // a page that is dirty takes no further frame
+        CacheFullException full = assertThrows(CacheFullException.class, () -> bench.first(FRAMES));
+        assertTrue(full.getMessage().contains(FRAMES + " dirty"), full.getMessage());
+        assertTrue(
+                Arrays.stream(full.getSuppressed()).anyMatch(e -> e.getMessage().contains("has been under way for")),
+                Arrays.toString(full.getSuppressed()));
+        assertFalse(bench.file.stamp(0) == 0);
+        permits.release(1 << 20);
+        assertEquals((byte) (1 + FRAMES), bench.first(FRAMES));
+        byte[] expected = pages(1, 2 * FRAMES);
+        System.arraycopy(pages(7, FRAMES), 0, expected, 0, FRAMES * 4096);
+        expected[1000 * 4096] = 99;
+        bench.file.flush();
+        assertArrayEquals(expected, bench.store.bytes());
+        bench.assertSound();
+    }
+
+    /** Dirty pages of a store that stands still are in the way of another file's, but none of its threads stands. */
+    @Test
+    void aStoreThatStandsStillTakesFramesFromOthersButNoThreads() throws Exception {
+        open(16, 64);
+        MemoryStore other = new MemoryStore(pages(1, 64));
+        PagedFile sound = bench.cache.map(other, MapOptions.DEFAULT.withPolicy(WritePolicy.WRITE_BACK));
+        holdWrites();
+        bench.write(0, filled(9, 8 * 4096));
+        Bench.awaitThat("a write that stands", permits::hasQueuedThreads);
+        sound.write(0, MemorySegment.ofArray(filled(5, 4096)));
+        Bench.awaitThat("written in the background", () -> other.bytes()[0] == 5);
+        bench.write(8 * 4096, filled(9, 8 * 4096));
+        byte[] one = new byte[1];
+        CacheFullException full =
+                assertThrows(CacheFullException.class, () -> sound.read(0, MemorySegment.ofArray(one)));
+        assertTrue(full.getMessage().contains("16 dirty"), full.getMessage());
+        permits.release(1 << 20);
+        assertEquals(1, sound.read(0, MemorySegment.ofArray(one)));
+        assertEquals(5, one[0]);
+        bench.file.flush();
+        assertArrayEquals(filled(9, 16 * 4096), Arrays.copyOf(bench.store.bytes(), 16 * 4096));
+        bench.assertSound();
+    }
+
+    @Test
+    void aFailingStoreDelaysNobody() throws Exception {
+        open(FRAMES, 2 * FRAMES);
+        bench.fail("write");
+        changeSecond(FRAMES);
+        assertEquals(FRAMES, bench.cache.frames.dirtyFrames());
+        assertThrows(CacheFullException.class, () -> bench.first(2 * FRAMES - 1));
+        bench.fail("");
+        assertChanged(FRAMES);
+    }
+
+    /** Nothing is written but by the caller's own calls, so nothing can be waited for. */
+    @Test
+    void withoutMaintenanceWhoNeedsAFrameWritesSomePagesHimself() throws Exception {
+        bench = new Bench(
+                Bench.patient(FRAMES).withOptions(Map.of("core.maintenance", "off")),
+                WritePolicy.WRITE_BACK,
+                pages(1, 2 * FRAMES));
+        bench.write(0, pages(3, 2 * FRAMES));
+        bench.file.flush();
+        assertArrayEquals(pages(3, 2 * FRAMES), bench.store.bytes());
+        bench.assertSound();
+    }
+
+    @Test
+    void aThreadThatCannotBeHadIsDoneWithout() throws Exception {
+        open(FRAMES, 2 * FRAMES);
+        bench.cache.threads = (task, name) -> new Thread(task, name) {
+            @Override
+            public void start() {
+                throw new OutOfMemoryError("injected: no further thread");
+            }
+        };
+        bench.write(0, pages(3, 2 * FRAMES));
+        bench.file.flush();
+        assertArrayEquals(pages(3, 2 * FRAMES), bench.store.bytes());
+        bench.assertSound();
+    }
+}
