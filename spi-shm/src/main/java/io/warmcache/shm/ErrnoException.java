@@ -10,8 +10,15 @@ final class ErrnoException extends IOException {
     private final int errno;
 
     ErrnoException(String call, String what, int errno) {
-        super(call + " of " + what + " failed: " + Libc.errorText(errno));
+        super(call + " of " + what + " failed: " + Libc.errorText(errno) + mend(errno));
         this.errno = errno;
+    }
+
+    private static String mend(int errno) {
+        return errno == Libc.EMFILE
+                ? ". This process may have no more descriptors open: raise its limit (RLIMIT_NOFILE, ulimit -n), or map"
+                        + " fewer files at once"
+                : "";
     }
 
     int errno() {

@@ -28,6 +28,10 @@ final class FileStore implements BackingStore {
 
     private final int fd;
     private final String name;
+
+    /** As it was when it was opened; which file it is stays. */
+    private final FileStat file;
+
     private final StoreId id;
     private final int generation;
     private final boolean readOnly;
@@ -47,6 +51,7 @@ final class FileStore implements BackingStore {
     private FileStore(
             int fd,
             String name,
+            FileStat file,
             StoreId id,
             int generation,
             boolean readOnly,
@@ -54,6 +59,7 @@ final class FileStore implements BackingStore {
             boolean canBeDirect) {
         this.fd = fd;
         this.name = name;
+        this.file = file;
         this.id = id;
         this.generation = generation;
         this.readOnly = readOnly;
@@ -135,19 +141,20 @@ final class FileStore implements BackingStore {
 
     /** Null if the file was replaced by another of the same name meanwhile. */
     private static @Nullable FileStore tryOpen(String path, MapOptions options) throws IOException {
-        FileStat before = Libc.stat(path, true);
-        long holder = ProcLocks.holder(before);
-        if (holder == PidNamespace.selfInProc()) {
-            // Not even opened: closing the descriptor again would drop the fcntl locks of this process.
-            throw busy(path, holder);
-        }
-        int fd = Libc.open(path, options.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR, 0);
+        int kept = RefusedFiles.take(Libc.stat(path, true), options.readOnly());
+        int fd = kept >= 0 ? kept : Libc.open(path, options.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR, 0);
         boolean done = false;
         try {
             FileStat stat = Libc.fstat(fd, path);
             requireRegular(path, stat);
             if (!Libc.tryLock(fd, path)) {
-                throw busy(path, ProcLocks.holder(stat));
+                // Only now: /proc/locks has a line for each file that is mapped.
+                long holder = ProcLocks.holder(stat);
+                if (holder == 0 || holder == PidNamespace.selfInProc()) {
+                    RefusedFiles.keep(stat, options.readOnly(), fd);
+                    done = true;
+                }
+                throw busy(path, holder);
             }
             FileStat named = statOrNull(path);
             if (named == null || !named.sameFile(stat)) {
@@ -164,7 +171,7 @@ final class FileStore implements BackingStore {
             }
             boolean keepsTimes = fs.keepsTimes(options.readOnly()) && stat.birth() != 0;
             FileStore store = new FileStore(
-                    fd, path, id(fs, stat), Libc.generation(fd), options.readOnly(), keepsTimes, canBeDirect);
+                    fd, path, stat, id(fs, stat), Libc.generation(fd), options.readOnly(), keepsTimes, canBeDirect);
             store.length = Libc.fstat(fd, path).size();
             store.direct = canBeDirect;
             store.adapt(store.length);
@@ -438,6 +445,7 @@ final class FileStore implements BackingStore {
                 closed = true;
                 Libc.unlock(fd);
                 Libc.close(fd);
+                RefusedFiles.close(file);
             }
         } finally {
             writes.unlockWrite(stamp);

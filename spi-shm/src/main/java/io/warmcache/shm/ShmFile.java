@@ -327,8 +327,8 @@ final class ShmFile implements BackendFile {
             int total = count * blocks;
             long[] sums = new long[total];
             long[] ring = new long[total];
-            // Before the write, so that a byte that changes beside the latch shows as a mismatch and not as a good
-            // block.
+            // Before the write, as are those for the ring, so that a byte that changes beside the latch shows as a
+            // mismatch and not as a good block.
             for (int i = 0; i < count; i++) {
                 int generation = ledger.require(frames[i], fileId, firstPage + i, Ledger.DIRTY, Ledger.DIRTY);
                 for (int b = 0; b < blocks; b++) {
@@ -340,10 +340,6 @@ final class ShmFile implements BackendFile {
                         if (expected != null && sums[k] != expected[k]) {
                             throw new IOException("page " + (firstPage + i) + " of " + store.name()
                                     + " is not what was to be written: nothing was written");
-                        }
-                        if (file != null) {
-                            ring[k] = checksum.block(
-                                    source.memory(), at, incarnation, fileId, firstPage * blocks + k, 0, 0);
                         }
                     }
                 }
@@ -357,6 +353,12 @@ final class ShmFile implements BackendFile {
                 if (k > first) {
                     long position = firstPage * pageSize + (long) first * BLOCK;
                     long bytes = Math.min((long) (k - first) * BLOCK, size - position);
+                    // Of what is written at once the ring has room for the last blocks.
+                    for (int r = Math.max(first, k - StoreJournal.RING); r < k && file != null; r++) {
+                        long at = offset(source.places()[r / blocks]) + (long) (r % blocks) * BLOCK;
+                        ring[r] = checksum.block(
+                                source.memory(), at, incarnation, fileId, firstPage * blocks + r, 0, 0);
+                    }
                     write(position, bytes, source, first, ring);
                 }
             }

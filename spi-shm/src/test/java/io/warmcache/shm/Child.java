@@ -45,10 +45,35 @@ public final class Child {
                 }
                 b.close();
             }
+            case "mapAll" -> mapAll(args[1], Path.of(args[2]), Integer.parseInt(args[3]));
             case "fill" -> fill(args[1], Long.parseLong(args[2]));
             case "write" -> write(args[1], Path.of(args[2]), IoMode.valueOf(args[3]), Long.parseLong(args[4]));
             default -> throw new IllegalArgumentException(args[0]);
         }
+    }
+
+    /** Maps new files until one is refused; says why, and that another can be mapped when one was closed. */
+    private static void mapAll(String segment, Path directory, int most) throws IOException {
+        ShmBackend b = (ShmBackend) new ShmProvider()
+                .attach(Env.backendConfig(
+                        CacheConfig.of(segment, (long) FRAMES * Env.PAGE).withMaxFiles(most)));
+        MapOptions create = MapOptions.DEFAULT.withCreate(true);
+        List<ShmFile> mapped = new ArrayList<>();
+        String refusal = "none was refused";
+        try {
+            while (mapped.size() < most) {
+                mapped.add(Env.map(b, directory.resolve("file-" + mapped.size()), create));
+            }
+        } catch (IOException e) {
+            refusal = e.getMessage();
+        }
+        mapped.removeLast().close();
+        mapped.add(Env.map(b, directory.resolve("another"), create));
+        for (ShmFile file : mapped) {
+            file.close();
+        }
+        b.close();
+        System.out.println(refusal);
     }
 
     /** Attaches, and takes all the memory that segment, heap and direct buffers may have; says what was found. */

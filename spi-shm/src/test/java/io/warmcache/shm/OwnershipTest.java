@@ -182,8 +182,24 @@ class OwnershipTest {
             assertEquals(b.identify(file, MapOptions.DEFAULT), f.store().id());
             assertThrows(BusyException.class, () -> c.openStore(file, MapOptions.DEFAULT));
             assertTrue(posixLocked(file), "the engine's lock is gone");
+            assertThrows(BusyException.class, () -> c.openStore(file, MapOptions.DEFAULT));
+            assertEquals(1, RefusedFiles.count(), "descriptors kept of a file refused twice");
             f.close();
+            assertEquals(0, RefusedFiles.count(), "descriptors kept of a file that its owner has closed");
         }
+    }
+
+    @Test
+    void moreFilesThanTheProcessMayHaveOpenAreRefusedWithTheMend() throws Exception {
+        Process child = Child.startUnder(
+                List.of("bash", "-c", "ulimit -n 160 && exec \"$@\"", "bash"),
+                List.of("--enable-native-access=ALL-UNNAMED"),
+                "mapAll",
+                env.segment().toString(),
+                env.data.toString(),
+                "300");
+        String refusal = Child.outcome(child);
+        assertTrue(refusal.contains("file-") && refusal.contains("ulimit -n"), refusal);
     }
 
     private static boolean posixLocked(Path file) throws Exception {
