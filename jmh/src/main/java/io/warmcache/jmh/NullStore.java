@@ -12,22 +12,29 @@ import java.util.concurrent.atomic.LongAdder;
  * A store of zeros that keeps nothing and costs nothing: it does not even touch the memory it is asked to read into,
  * which thus keeps what it held. What is measured with it is the cache's own work.
  */
-final class NullStore implements BackingStore {
+public final class NullStore implements BackingStore {
+    private final long number;
     private final long size;
     private final LongAdder bytesRead = new LongAdder();
 
-    NullStore(long size) {
+    public NullStore(long size) {
+        this(1, size);
+    }
+
+    /** One of several stores, told apart by their number. */
+    NullStore(long number, long size) {
+        this.number = number;
         this.size = size;
     }
 
     /** Bytes asked for so far. */
-    long bytesRead() {
+    public long bytesRead() {
         return bytesRead.sum();
     }
 
     @Override
     public StoreId id() {
-        return new StoreId(0x6E75_6C6C, 1);
+        return new StoreId(0x6E75_6C6C, number);
     }
 
     @Override

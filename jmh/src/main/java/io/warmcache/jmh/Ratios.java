@@ -8,34 +8,34 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
 /** What a form costs as a ratio to a floor that was measured by turns with it. */
-final class Ratios {
+public final class Ratios {
     /** 97.5 % points of Student's distribution, by degrees of freedom from 9 on. */
     private static final double[] STUDENT = {2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13, 2.12, 2.11, 2.10, 2.09};
 
-    static final int LEAST_PAIRS = 10;
+    public static final int LEAST_PAIRS = 10;
 
     private final double[] ratios;
 
-    Ratios(double[] of, double[] floor) {
+    public Ratios(double[] of, double[] floor) {
         ratios = IntStream.range(0, of.length).mapToDouble(i -> of[i] / floor[i]).toArray();
     }
 
-    static double median(double[] values) {
+    public static double median(double[] values) {
         double[] sorted = values.clone();
         Arrays.sort(sorted);
         return sorted[sorted.length / 2];
     }
 
-    double median() {
+    public double median() {
         return median(ratios);
     }
 
-    double mean() {
+    public double mean() {
         return Arrays.stream(ratios).average().orElse(0);
     }
 
     /** Half the 95 % interval of the mean. */
-    double interval() {
+    public double interval() {
         double mean = mean();
         double squares = Arrays.stream(ratios).map(v -> (v - mean) * (v - mean)).sum();
         double student = STUDENT[Math.min(ratios.length - LEAST_PAIRS, STUDENT.length - 1)];
@@ -43,7 +43,7 @@ final class Ratios {
     }
 
     /** Every time that was measured, in the order of the pairs. */
-    static String json(String title, String unit, Map<String, double[]> times, Map<String, Double> allocated) {
+    public static String json(String title, String unit, Map<String, double[]> times, Map<String, Double> allocated) {
         return times.entrySet().stream()
                 .map(e -> String.format(
                         Locale.ROOT,
