@@ -5,6 +5,7 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -25,7 +26,8 @@ final class VictimJvm {
     }
 
     /**
-     * One with the classes of a victim linked beforehand, where the class path allows that: an AOT cache takes jars.
+     * One with the classes of a victim linked beforehand, where the class path allows that: an AOT cache takes jars. A campaign
+     * that goes on takes the one it has, unless a jar is newer.
      *
      * @param training a plan for a short life
      */
@@ -34,9 +36,13 @@ final class VictimJvm {
             return plain();
         }
         Path cache = directory.resolve("victim-" + training.text("backend") + ".aot");
-        Files.deleteIfExists(cache);
+        if (Files.exists(cache) && newest(classPath()) < Files.getLastModifiedTime(cache).toMillis()) {
+            return new VictimJvm(cache);
+        }
+        Path unfinished = cache.resolveSibling(cache.getFileName() + ".tmp");
+        Files.deleteIfExists(unfinished);
         try {
-            ChildProcess child = plain().start(training, List.of(), "-XX:AOTCacheOutput=" + cache);
+            ChildProcess child = plain().start(training, List.of(), "-XX:AOTCacheOutput=" + unfinished);
             child.tell("OPEN");
             child.await("CHECKED", ChildProcess.PATIENCE);
             child.tell("LOAD");
@@ -51,7 +57,19 @@ final class VictimJvm {
         } catch (HangException e) {
             throw new IOException("the training run did not end", e);
         }
-        return Files.exists(cache) ? new VictimJvm(cache) : plain();
+        if (!Files.exists(unfinished)) {
+            return plain();
+        }
+        Files.move(unfinished, cache, StandardCopyOption.REPLACE_EXISTING);
+        return new VictimJvm(cache);
+    }
+
+    private static long newest(List<Path> files) throws IOException {
+        long newest = 0;
+        for (Path file : files) {
+            newest = Math.max(newest, Files.getLastModifiedTime(file).toMillis());
+        }
+        return newest;
     }
 
     /** The start of a command line, of the JVM that runs this. */
