@@ -118,7 +118,7 @@ final class TortureStore implements BackingStore {
             case SHORT -> length = some(length);
             case SLOW -> {
                 if (length >= 2 * Content.UNIT && chance(3)) {
-                    int half = some(length / 2);
+                    int half = some(length / 2 / Content.UNIT * Content.UNIT);
                     int done = channel.write(buffer(source, half), position);
                     pause();
                     return done;
