@@ -15,7 +15,8 @@ package io.warmcache;
  * @param bytesWritten bytes written to stores
  * @param forces successful forces of a store
  * @param validated frames validated by checksum after the restart
- * @param validationFailures frames dropped since open because their bytes did not match the record
+ * @param validationFailures frames found since open whose bytes did not match the record, or whose record was damaged:
+ *     dropped, read again, or given another record
  * @param writeFailures failed writes and forces
  * @param residentFrames frames that hold a page now
  * @param freeFrames frames that hold nothing now

@@ -42,6 +42,8 @@ public interface BackendFile {
     /**
      * Reads single blocks of a {@code DIRTY} or {@code FILLING} frame again from the store, into the frame. The record
      * stays as it is.
+     *
+     * @throws IllegalStateException as {@link #writeBack}
      */
     void refill(long page, int frame, int blockMask, long size) throws IOException;
 
@@ -57,6 +59,8 @@ public interface BackendFile {
      *
      * @param blockMasks the blocks to write, by page of the run
      * @param size the file's length in bytes, the bytes to be written included
+     * @throws IllegalStateException if a record is not that of its page in this state, as after a wild write: nothing
+     *     was done then, and {@link FrameBackend#readRecord} tells which it is, for the cache to make it anew
      */
     void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException;
 
@@ -78,6 +82,8 @@ public interface BackendFile {
     /**
      * Records the checksums of the given blocks of a {@code DIRTY} frame without writing it, to {@code WRITTEN}: for a
      * boundary page whose tail the store cut off in step with the frame.
+     *
+     * @throws IllegalStateException as {@link #writeBack}
      */
     void seal(long page, int frame, int blockMask);
 

@@ -335,25 +335,19 @@ final class BulkIo {
         long size = pins.getLast().sizeAfter();
         boolean through = file.options.policy() == WritePolicy.WRITE_THROUGH;
         if (through) {
-            int[] run = new int[pins.size()];
-            int[] masks = new int[pins.size()];
-            for (int i = 0; i < run.length; i++) {
-                pins.get(i).takeSums();
-                run[i] = pins.get(i).frame;
-                masks[i] = frames.dirtyBlocks[run[i]];
-            }
             int blocks = 0;
-            for (int mask : masks) {
-                blocks += Integer.bitCount(mask);
+            for (ExclusivePin pin : pins) {
+                pin.takeSums();
+                blocks += Integer.bitCount(frames.dirtyBlocks[pin.frame]);
             }
             Events.Write event = new Events.Write();
             event.begin();
             try {
-                file.writeOut(pins.getLast().openBacking(), first, run, masks, run.length, size);
-                WriteBack.commit(event, file, first, blocks, "write-through");
+                int written = ExclusivePin.writeThrough(file, pins, size);
+                WriteBack.commit(event, file, first, written, "write-through");
             } catch (Throwable t) {
                 WriteBack.commit(event, file, first, blocks, t.toString());
-                for (int i = 0; i < run.length; i++) {
+                for (int i = 0; i < pins.size(); i++) {
                     file.sets.maybeWritten(first + i);
                 }
                 file.writeFailed(t);

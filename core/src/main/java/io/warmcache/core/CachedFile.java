@@ -636,6 +636,25 @@ final class CachedFile {
         }
     }
 
+    /** Whether a write of a dirty frame was refused because its record is not what it must be. */
+    boolean isUnrecorded(Throwable refusal, int frame, long page) {
+        // A back end that compares what it writes goes by the generation of the record.
+        boolean mayBe = refusal instanceof IllegalStateException || cache.unlockSums != null;
+        return mayBe && isUnrecorded(frame, page);
+    }
+
+    /** Whether the record of a dirty frame, whose word the caller owns, was overwritten. */
+    boolean isUnrecorded(int frame, long page) {
+        FrameRecord record = new FrameRecord();
+        boolean whole = backend.readRecord(frame, record);
+        UnlockSums sums = cache.unlockSums;
+        return !whole
+                || record.state != FrameState.DIRTY
+                || record.fileId != fileId
+                || record.page != page
+                || (sums != null && !sums.isOf(frame, record.generation));
+    }
+
     /** The store has taken every dirty block of a frame whose word the caller owns. */
     void wrote(int frame, long page) {
         int dirty = frames.dirtyBlocks[frame];

@@ -13,6 +13,7 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -40,8 +41,11 @@ final class ExclusivePin implements WritePin {
     /** The frame was zeroed and not read from the store: dirty as a whole as soon as anything is announced. */
     boolean blank;
 
+    /** Writes of one set of pages whose records are overwritten again each time: then the memory is beyond help. */
+    static final int MOST_RENEWALS = 8;
+
     /** Blocks that were dirty before this pin: an abort must keep their bytes. */
-    private final int initialDirty;
+    private int initialDirty;
 
     /** Blocks announced through this pin. */
     private int announced;
@@ -153,17 +157,24 @@ final class ExclusivePin implements WritePin {
     private void verifyDirty(int blocks) {
         UnlockSums sums = file.cache.unlockSums;
         if (sums != null && blocks != 0 && sums.mismatches(file, frame, page, blocks) != 0) {
-            DamagedPageException damage = new DamagedPageException(file, page);
-            file.poison(damage);
-            drop();
-            throw new UncheckedIOException(damage.getMessage(), damage);
+            throw lost(new DamagedPageException(file, page));
         }
+    }
+
+    /** N4, for a page whose word this pin owns: nobody has its changes any more. */
+    private UncheckedIOException lost(DamagedPageException damage) {
+        file.poison(damage);
+        drop();
+        return new UncheckedIOException(damage.getMessage(), damage);
     }
 
     /** The checksums of what this pin leaves behind, for whoever writes it. */
     void takeSums() {
         UnlockSums sums = file.cache.unlockSums;
         if (sums != null) {
+            if (initialDirty == 0) {
+                sums.begin(frame);
+            }
             int changed = announced;
             long kept = sizeAfter() - (page << file.pageShift);
             if (extending && kept < file.pageSize) {
@@ -183,17 +194,26 @@ final class ExclusivePin implements WritePin {
         }
     }
 
-    /** W4. Returns further blocks that are to be written, since the store does not match the record either. */
+    /**
+     * W4. Returns further blocks that are to be written, since the store does not match the record either, or there is
+     * another record now.
+     */
     private int verify(int fresh) {
         FrameRecord record = new FrameRecord();
         int clean = file.frames.allBlocks & ~file.frames.dirtyBlocks[frame];
-        boolean whole = file.backend.readRecord(frame, record);
+        boolean whole =
+                file.backend.readRecord(frame, record) && record.fileId == file.fileId && record.page == page;
         if (whole && file.mismatches(frame, record, fresh) == 0) {
             return 0;
         }
         file.counters.validationFailures.increment();
         try {
-            openBacking().refill(page, frame, clean, file.size);
+            whole = whole && refill(clean);
+            if (!whole) {
+                renew(openBacking(), initialDirty & ~announced);
+            }
+        } catch (DamagedPageException damage) {
+            throw lost(damage);
         } catch (Throwable t) {
             rescue(t);
             if (t instanceof IOException e) {
@@ -210,6 +230,61 @@ final class ExclusivePin implements WritePin {
         return whole ? file.mismatches(frame, record, clean) : clean;
     }
 
+    /** Reads blocks again; false if the back end refuses, since the record is not what it was a moment ago. */
+    private boolean refill(int blocks) throws IOException {
+        try {
+            openBacking().refill(page, frame, blocks, file.size);
+            return true;
+        } catch (IllegalStateException e) {
+            if (!file.isUnrecorded(frame, page)) {
+                throw e;
+            }
+            return false;
+        }
+    }
+
+    /**
+     * W7: writes the dirty blocks of pages that follow each other and whose words the caller owns. A page whose record
+     * was overwritten meanwhile gets another one first.
+     *
+     * @return the number of blocks written
+     */
+    static int writeThrough(CachedFile file, List<ExclusivePin> pins, long size) throws IOException {
+        ExclusivePin last = pins.getLast();
+        BackendFile backing = last.openBacking();
+        int[] run = new int[pins.size()];
+        int[] masks = new int[pins.size()];
+        int tries = 0;
+        while (true) {
+            int blocks = 0;
+            for (int i = 0; i < run.length; i++) {
+                run[i] = pins.get(i).frame;
+                masks[i] = file.frames.dirtyBlocks[run[i]];
+                blocks += Integer.bitCount(masks[i]);
+            }
+            try {
+                file.writeOut(backing, pins.getFirst().page, run, masks, run.length, size);
+                return blocks;
+            } catch (IllegalStateException | IOException e) {
+                boolean renewed = false;
+                for (ExclusivePin pin : pins) {
+                    if (file.isUnrecorded(e, pin.frame, pin.page)) {
+                        renewed = true;
+                        file.counters.validationFailures.increment();
+                        pin.renew(backing, file.frames.dirtyBlocks[pin.frame]);
+                    }
+                }
+                if (!renewed) {
+                    throw e;
+                }
+                if (++tries == MOST_RENEWALS) {
+                    throw new IOException("page " + last.page + " of " + file.name + " or one before it is not written:"
+                            + " its record in memory is overwritten again and again", e);
+                }
+            }
+        }
+    }
+
     /**
      * Ends the pin of a page whose record was overwritten, before anything is announced, with a record of its own
      * again. What is dirty stays; as no checksum of the rest can be trusted, that is read again, and written with it.
@@ -222,32 +297,65 @@ final class ExclusivePin implements WritePin {
                 file.giveUp(leaf, slot, page, word, frame); // written meanwhile: nothing is lost with it
                 return;
             }
+            file.counters.validationFailures.increment();
+            boolean lost = false;
             try {
-                renew(backing);
+                renew(backing, initialDirty);
+            } catch (DamagedPageException damage) {
+                lost = true;
+                file.poison(damage); // first, so that nobody takes the store's older page for this one
+                throw damage;
             } finally {
-                file.publish(leaf, slot, page, residentWord());
+                if (lost) {
+                    file.giveUp(leaf, slot, page, word, frame);
+                } else {
+                    file.publish(leaf, slot, page, residentWord());
+                }
             }
         } finally {
             release();
         }
     }
 
-    private void renew(BackendFile backing) throws IOException {
+    /**
+     * R2 to R4, with the page latched: a record of its own again. Dirty blocks keep their bytes, all others are read
+     * again and are dirty from now on.
+     *
+     * @param unlatched dirty blocks that a writer has left, and that are to be as it left them
+     * @throws DamagedPageException if they are not, with nothing done
+     */
+    private void renew(BackendFile backing, int unlatched) throws IOException {
+        UnlockSums sums = file.cache.unlockSums;
         MemorySegment inFrame = file.frames.slice(frame);
         MemorySegment kept = MemorySegment.ofArray(inFrame.toArray(ValueLayout.JAVA_BYTE));
-        file.counters.validationFailures.increment();
-        file.backend.release(frame);
+        if (sums != null && sums.mismatches(file, frame, page, unlatched, kept) != 0) {
+            throw new DamagedPageException(file, page);
+        }
+        int dirty = file.frames.dirtyBlocks[frame];
         int back = file.frames.allBlocks;
+        file.backend.release(frame);
         try {
             backing.blank(page, frame);
-            int clean = file.frames.allBlocks & ~initialDirty;
+            if (sums != null) {
+                sums.begin(frame);
+            }
+            int clean = back & ~dirty;
             if (clean != 0) {
                 backing.refill(page, frame, clean, file.size);
                 file.addDirty(frame, clean);
+                if (initialDirty != 0) {
+                    initialDirty |= clean; // there is no checksum of them that an abort could go back to
+                }
+                if (sums != null) {
+                    sums.take(file, frame, page, clean);
+                }
             }
-            back = initialDirty;
+            back = dirty;
         } finally {
             copyBlocks(kept, inFrame, back);
+            if (sums != null) {
+                sums.take(file, frame, page, dirty, kept); // the generation is another one
+            }
         }
     }
 
@@ -260,7 +368,7 @@ final class ExclusivePin implements WritePin {
         try {
             if (initialDirty != 0) {
                 restore();
-                file.writeOut(openBacking(), page, new int[] {frame}, new int[] {initialDirty}, 1, file.size);
+                var _ = writeThrough(file, List.of(this), file.size);
                 file.sets.written(page, true);
             }
         } catch (Throwable t) {
@@ -345,8 +453,8 @@ final class ExclusivePin implements WritePin {
                 event.begin();
                 try {
                     takeSums();
-                    file.writeOut(openBacking(), page, new int[] {frame}, new int[] {dirty}, 1, size);
-                    WriteBack.commit(event, file, page, Integer.bitCount(dirty), "write-through");
+                    int blocks = writeThrough(file, List.of(this), size);
+                    WriteBack.commit(event, file, page, blocks, "write-through");
                 } catch (Throwable t) {
                     WriteBack.commit(event, file, page, Integer.bitCount(dirty), t.toString());
                     file.sets.maybeWritten(page);

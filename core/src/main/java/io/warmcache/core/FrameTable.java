@@ -4,6 +4,8 @@ package io.warmcache.core;
 import io.warmcache.DropReason;
 import io.warmcache.core.evict.Replacement;
 import io.warmcache.spi.FrameBackend;
+import io.warmcache.spi.FrameRecord;
+import io.warmcache.spi.FrameState;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
@@ -721,6 +723,12 @@ final class FrameTable {
             boolean moved = backend.move(frame, free);
             done = true;
             return moved;
+        } catch (IllegalStateException e) {
+            done = isUnrecorded(frame, owned); // refused before anything was done
+            if (!done) {
+                throw e;
+            }
+            return false;
         } finally {
             if (!done) {
                 backend.release(free);
@@ -729,6 +737,15 @@ final class FrameTable {
                 retired.set(frame);
             }
         }
+    }
+
+    /** Whether the record of a clean frame was overwritten. */
+    private boolean isUnrecorded(int frame, Owned owned) {
+        FrameRecord record = new FrameRecord();
+        return !backend.readRecord(frame, record)
+                || (record.state != FrameState.CLEAN && record.state != FrameState.WRITTEN)
+                || record.fileId != owned.file.fileId
+                || record.page != owned.page;
     }
 
     /** The caller says where the frame goes. */

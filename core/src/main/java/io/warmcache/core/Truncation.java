@@ -253,19 +253,36 @@ final class Truncation {
         FrameRecord record = new FrameRecord();
         int block = kept >>> 12;
         boolean good = file.backend.readRecord(pin.frame, record)
+                && record.fileId == file.fileId
+                && record.page == pin.page
                 && file.mismatches(pin.frame, record, 1 << block) == 0;
-        if (!good) {
-            file.counters.validationFailures.increment();
-            file.giveUp(pin.leaf, pin.slot, pin.page, pin.word, pin.frame);
-        } else {
+        if (good) {
             MemorySegment bytes = file.frames.slice(pin.frame);
             if (!Mutation.TAIL_NOT_ZEROED.isOn()) {
                 bytes.asSlice(kept).fill((byte) 0);
             }
-            backing.seal(pin.page, pin.frame, file.frames.allBlocks & -(1 << block));
+            good = seal(backing, pin, file.frames.allBlocks & -(1 << block));
+        }
+        if (!good) {
+            file.counters.validationFailures.increment();
+            file.giveUp(pin.leaf, pin.slot, pin.page, pin.word, pin.frame);
+        } else {
             file.sets.written(pin.page, true);
             file.publish(pin.leaf, pin.slot, pin.page, TranslationWord.of(pin.word, RESIDENT, pin.frame));
         }
         pin.done();
+    }
+
+    /** Returns false if the back end refuses, since the record was overwritten a moment ago. */
+    private boolean seal(BackendFile backing, ExclusivePin pin, int blocks) {
+        try {
+            backing.seal(pin.page, pin.frame, blocks);
+            return true;
+        } catch (IllegalStateException e) {
+            if (!file.isUnrecorded(pin.frame, pin.page)) {
+                throw e;
+            }
+            return false;
+        }
     }
 }

@@ -2,6 +2,7 @@
 package io.warmcache.core;
 
 import io.warmcache.spi.FrameRecord;
+import java.lang.foreign.MemorySegment;
 
 /**
  * The checksums of blocks with changes not yet written, taken when the writer unlatched them: what is written to a
@@ -13,48 +14,58 @@ final class UnlockSums {
     private final int blocks;
     private final long[] sums;
 
+    /** Of each frame's record when its first sums were taken; a page with changes stays in its frame. */
+    private final int[] generations;
+
     UnlockSums(Cache cache) {
         this.cache = cache;
         blocks = cache.frames.blocksPerPage;
         sums = new long[Math.multiplyExact(cache.frames.frames, blocks)];
+        generations = new int[cache.frames.frames];
     }
 
-    private long sum(FrameRecord record, int frame, int block) {
+    /** The key is the caller's and the generation that of {@link #begin}, so that a damaged record does not matter. */
+    private long sum(CachedFile file, int frame, long page, int block, MemorySegment bytes) {
         return cache.checksum.block(
-                cache.memory,
-                ((long) frame << cache.frames.pageShift) + ((long) block << 12),
-                cache.incarnation,
-                record.fileId,
-                record.page,
-                block,
-                record.generation);
+                bytes, (long) block << 12, cache.incarnation, file.fileId, page, block, generations[frame]);
     }
 
-    /** The record as it must be: the key is the caller's, so that a damaged one shows. */
-    private FrameRecord record(CachedFile file, int frame, long page) {
+    /** By the owner of the page's word, once its frame has a record of its own with nothing dirty in it, or another. */
+    void begin(int frame) {
         FrameRecord record = new FrameRecord();
         var _ = cache.backend.readRecord(frame, record);
-        record.fileId = file.fileId;
-        record.page = page;
-        return record;
+        generations[frame] = record.generation;
     }
 
     /** By the owner of the page's word, before it is unlatched. */
     void take(CachedFile file, int frame, long page, int mask) {
-        FrameRecord record = record(file, frame, page);
+        take(file, frame, page, mask, cache.frames.readOnly(frame));
+    }
+
+    /** The same, of bytes that the page is to have. */
+    void take(CachedFile file, int frame, long page, int mask, MemorySegment bytes) {
         for (int b = 0; b < blocks; b++) {
             if ((mask >>> b & 1) != 0) {
-                sums[frame * blocks + b] = sum(record, frame, b);
+                sums[frame * blocks + b] = sum(file, frame, page, b, bytes);
             }
         }
     }
 
+    /** Whether this is the generation under which the blocks of a frame were taken. */
+    boolean isOf(int frame, int generation) {
+        return generations[frame] == generation;
+    }
+
     /** The blocks among {@code mask}, all of them dirty, that are not as their writer left them. */
     int mismatches(CachedFile file, int frame, long page, int mask) {
-        FrameRecord record = record(file, frame, page);
+        return mismatches(file, frame, page, mask, cache.frames.readOnly(frame));
+    }
+
+    /** The same, of a copy of the page. */
+    int mismatches(CachedFile file, int frame, long page, int mask, MemorySegment bytes) {
         int bad = 0;
         for (int b = 0; b < blocks; b++) {
-            if ((mask >>> b & 1) != 0 && sums[frame * blocks + b] != sum(record, frame, b)) {
+            if ((mask >>> b & 1) != 0 && sums[frame * blocks + b] != sum(file, frame, page, b, bytes)) {
                 bad |= 1 << b;
             }
         }

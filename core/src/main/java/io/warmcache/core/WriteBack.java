@@ -9,7 +9,6 @@ import static io.warmcache.core.TranslationWord.RESIDENT;
 import io.warmcache.CacheException;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FrameRecord;
-import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -218,10 +217,14 @@ final class WriteBack {
      */
     private int writeRun(BackendFile backing, long first, int most, boolean wait) throws IOException {
         int[] unrecorded = {-1};
-        while (true) {
+        for (int mended = 0; ; mended++) {
             int count = tryRun(backing, first, most, wait, unrecorded);
             if (unrecorded[0] < 0) {
                 return count;
+            }
+            if (mended == BackendFile.MAX_RUN * ExclusivePin.MOST_RENEWALS) {
+                throw new IOException("page " + (first + unrecorded[0]) + " of " + file.name
+                        + " is not written: its record in memory is overwritten again and again");
             }
             mend(backing, first + unrecorded[0], unrecorded[0], wait);
             unrecorded[0] = -1;
@@ -235,6 +238,9 @@ final class WriteBack {
             if (pin != null) {
                 pin.renewRecord(backing);
             }
+        } catch (DamagedPageException damage) {
+            writeOthers(backing, damage);
+            throw damage;
         } catch (RuntimeException e) {
             throw new Unmended(
                     "page " + page + " of " + file.name + " is not written: its record was overwritten in memory, and"
@@ -250,11 +256,9 @@ final class WriteBack {
     }
 
     /** The first frame of a run whose record does not say what it must, or -1. */
-    private int firstUnrecorded(long first, int[] run, int count) {
-        FrameRecord record = new FrameRecord();
+    private int firstUnrecorded(Throwable refusal, long first, int[] run, int count) {
         for (int i = 0; i < count; i++) {
-            var _ = file.backend.readRecord(run[i], record); // a dirty one's self-check is not of now
-            if (record.state != FrameState.DIRTY || record.fileId != file.fileId || record.page != first + i) {
+            if (file.isUnrecorded(refusal, run[i], first + i)) {
                 return i;
             }
         }
@@ -307,7 +311,7 @@ final class WriteBack {
             }
         } catch (Throwable t) {
             commit(event, file, first, blocks(masks, count), t.toString());
-            unrecorded[0] = t instanceof IllegalStateException ? firstUnrecorded(first, run, count) : -1;
+            unrecorded[0] = firstUnrecorded(t, first, run, count);
             if (unrecorded[0] >= 0) {
                 return 0;
             }
@@ -364,13 +368,18 @@ final class WriteBack {
             }
         }
         if (dropped) {
-            try {
-                flush(backing, 0, false); // fewer pages are dirty by now
-            } catch (IOException e) {
-                damage.addSuppressed(e);
-            }
+            writeOthers(backing, damage);
         }
         throw damage;
+    }
+
+    /** N4: what is whole is written though the file is poisoned; a damaged page is dirty no more, so this ends. */
+    private void writeOthers(BackendFile backing, DamagedPageException damage) {
+        try {
+            flush(backing, 0, false);
+        } catch (IOException | CacheException e) {
+            damage.addSuppressed(e);
+        }
     }
 
     /**

@@ -209,7 +209,7 @@ final class HeapBackend implements FrameBackend {
         FrameRecord record = new FrameRecord();
         copyRecord(segment.records[from], record);
         if (record.state != FrameState.CLEAN && record.state != FrameState.WRITTEN) {
-            throw new AssertionError("frame " + from + " is " + record.state + " and cannot be moved");
+            throw new IllegalStateException("frame " + from + " is " + record.state + " and cannot be moved");
         }
         FrameState state = record.state;
         record.state = FrameState.FILLING;
@@ -496,6 +496,11 @@ final class HeapBackend implements FrameBackend {
         @Override
         public void refill(long page, int frame, int blockMask, long size) throws IOException {
             requireOpen();
+            FrameRecord r = segment.records[frame];
+            boolean inUse = r.state == FrameState.DIRTY || r.state == FrameState.FILLING;
+            if (!inUse || r.page != page || r.fileId != fileId) {
+                throw new IllegalStateException("frame " + frame + " is " + r.state + " of page " + r.page);
+            }
             for (int b = 0; b < segment.pageSize / 4096; b++) {
                 if ((blockMask & (1 << b)) != 0) {
                     read(page * segment.pageSize + b * 4096L, slice(frame).asSlice(b * 4096L, 4096), size);
@@ -569,7 +574,7 @@ final class HeapBackend implements FrameBackend {
             FrameRecord r = segment.records[frame];
             synchronized (r) {
                 if (r.state != FrameState.DIRTY || r.page != page || r.fileId != fileId) {
-                    throw new AssertionError("frame " + frame + " is " + r.state + " page " + r.page);
+                    throw new IllegalStateException("frame " + frame + " is " + r.state + " of page " + r.page);
                 }
                 sum(r, frame, blockMask);
                 r.state = FrameState.WRITTEN;

@@ -355,6 +355,9 @@ class MutationTableTest {
         scenarios.put(Mutation.RECORD_NOT_INITIALISED, () -> {
             Bench bench = bench(16, THROUGH, 8);
             try (WritePin pin = bench.file.pinForOverwrite(3)) {
+                // The write would be refused, and get its record then (W7): what counts is what a death leaves here.
+                FrameRecord record = bench.segment.records[TranslationWord.frame(bench.word(3))];
+                assertEquals(FrameState.DIRTY, record.state, "a page being written into a free frame");
                 pin.segment().fill((byte) 9);
             }
             assertEquals(FrameState.WRITTEN, recorded(bench, 3), "a page written into a free frame");

@@ -198,11 +198,16 @@ final class Ledger {
         long source = geometry.record(from);
         long target = geometry.record(to);
         long state = stateWord(from);
-        if ((state != CLEAN && state != WRITTEN) || stateWord(to) != FREE) {
-            throw new IllegalStateException("frame " + from + " is " + stateOf(state) + " and frame " + to + " "
-                    + stateOf(stateWord(to)) + ": only a CLEAN or WRITTEN one can be moved, to a FREE one");
+        FrameState sourceState = stateOf(state);
+        FrameState targetState = stateOf(stateWord(to));
+        // A word that is no state was overwritten: such a frame holds nothing, and has nothing to be moved.
+        boolean free = targetState == null || targetState == FrameState.FREE;
+        boolean good = sourceState == null || sourceState == FrameState.CLEAN || sourceState == FrameState.WRITTEN;
+        if (!good || !free) {
+            throw new IllegalStateException("frame " + from + " is " + sourceState + " and frame " + to + " "
+                    + targetState + ": only a CLEAN or WRITTEN one can be moved, to a FREE one");
         }
-        if (!isWhole(from)) {
+        if (sourceState == null || !isWhole(from)) {
             return false;
         }
         step("move");

@@ -624,9 +624,9 @@ final class ShmBackend implements FrameBackend {
     private void shrink(int count) throws IOException {
         int before = capacity;
         for (int frame = count; frame < before; frame++) {
-            long state = ledger.stateWord(frame);
-            if (state != Ledger.FREE) {
-                throw new IllegalStateException("frame " + frame + " is " + Ledger.stateOf(state) + ", not FREE");
+            FrameState state = Ledger.stateOf(ledger.stateWord(frame));
+            if (state != null && state != FrameState.FREE) { // what is no state was overwritten, and says nothing
+                throw new IllegalStateException("frame " + frame + " is " + state + ", not FREE");
             }
         }
         long from = holeStart(count);

@@ -208,6 +208,15 @@ class ResizeTest {
         b.segment().set(Layout.LONG, b.geometry().record(12) + Ledger.CHECKSUMS, 1);
         assertFalse(b.move(12, 3));
         assertEquals(Ledger.FREE, b.ledger().stateWord(3));
+        b.segment().set(Layout.LONG, b.geometry().record(12), 0x1234);
+        assertFalse(b.move(12, 3), "a state that is none");
+        b.release(12);
+        fill(f, 1, 13, 1);
+        b.segment().set(Layout.LONG, b.geometry().record(3), 0x1234);
+        assertTrue(b.move(13, 3), "a frame whose state is none holds nothing");
+        b.segment().set(Layout.LONG, b.geometry().record(13), 0x1234);
+        b.resize(8);
+        assertTrueRecords("moved", b);
         f.close();
     }
 

@@ -23,6 +23,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -501,6 +502,20 @@ final class GuestBackend implements FrameBackend {
         }
     }
 
+    /**
+     * With the machine's lock held: frees the frame that {@link Device#frameOf} has for a page. One whose record was
+     * damaged when it was given up is still there, and holds another page by now, or none.
+     */
+    void free(Device device, long page, int frame) {
+        MappingTable table = domain.table();
+        int first = hasMemory(frame) ? mfn(frame, 0) : -1;
+        if (first >= 0 && table.device[first] == device.id && table.block[first] == page * blocks) {
+            free(frame);
+        } else {
+            device.frameOf.remove(page, frame);
+        }
+    }
+
     /** Whether a frame was written, not forced, and its guest has died since. */
     boolean isLost(int frame) {
         synchronized (machine) {
@@ -633,8 +648,8 @@ final class GuestBackend implements FrameBackend {
         }
         synchronized (machine) {
             if (victim != null) {
-                for (int frame : List.copyOf(victim.frameOf.values())) {
-                    free(frame);
+                for (Map.Entry<Long, Integer> each : List.copyOf(victim.frameOf.entrySet())) {
+                    free(victim, each.getKey(), each.getValue());
                 }
                 domain.devices().remove(victim.id);
             }

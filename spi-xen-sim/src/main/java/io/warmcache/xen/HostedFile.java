@@ -93,7 +93,7 @@ final class HostedFile extends GuestFile {
             for (int i = 0; i < count; i++) {
                 Integer other = device.frameOf.get(firstPage + i);
                 if (other != null) {
-                    guest.free(other);
+                    guest.free(device, firstPage + i, other);
                 }
                 begin(firstPage + i, frames[i]);
                 device.frameOf.put(firstPage + i, frames[i]);
@@ -331,7 +331,7 @@ final class HostedFile extends GuestFile {
         synchronized (machine) {
             for (Map.Entry<Long, Integer> each : List.copyOf(device.frameOf.entrySet())) {
                 if (each.getKey() * guest.pageSize() >= size && !guest.busy.get(each.getValue())) {
-                    guest.free(each.getValue());
+                    guest.free(device, each.getKey(), each.getValue());
                 }
             }
         }

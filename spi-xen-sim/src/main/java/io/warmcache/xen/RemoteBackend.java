@@ -310,18 +310,38 @@ final class RemoteBackend implements FrameBackend {
             int count = Math.min(most, frames - from);
             var _ = link.call(Op.RECORDS, out -> out.putInt(first).putInt(count), in -> {
                 for (int frame = first; frame < first + count; frame++) {
-                    states[frame] = Wire.value(STATES, in.get());
-                    flags[frame] = in.get();
-                    generations[frame] = in.getInt();
-                    fileIds[frame] = in.getLong();
-                    pages[frame] = in.getLong();
-                    for (int b = 0; b < blocks; b++) {
-                        sums[frame * blocks + b] = in.getLong();
-                    }
+                    var _ = record(frame, in);
                 }
                 return true;
             });
         }
+    }
+
+    /**
+     * After the VMM has refused what the copy allows: one of its records was damaged, and the copy is not what counts.
+     * What it cannot be asked stays as it is.
+     */
+    void recordsAgain(int[] of, int count, Exception refusal) {
+        for (int i = 0; i < count && link.lost() == null; i++) {
+            int frame = of[i];
+            try {
+                var _ = link.call(Op.RECORDS, out -> out.putInt(frame).putInt(1), in -> record(frame, in));
+            } catch (IOException e) {
+                refusal.addSuppressed(e);
+            }
+        }
+    }
+
+    private boolean record(int frame, ByteBuffer in) throws IOException {
+        states[frame] = Wire.value(STATES, in.get());
+        flags[frame] = in.get();
+        generations[frame] = in.getInt();
+        fileIds[frame] = in.getLong();
+        pages[frame] = in.getLong();
+        for (int b = 0; b < blocks; b++) {
+            sums[frame * blocks + b] = in.getLong();
+        }
+        return true;
     }
 
     RemoteLink link() {

@@ -92,16 +92,24 @@ final class RemoteFile implements BackendFile {
     @Override
     public void refill(long page, int frame, int blockMask, long size) throws IOException {
         requireOpen();
-        link.call(
-                Op.REFILL,
-                out -> out.putInt(handle).putLong(page).putInt(frame).putInt(blockMask).putLong(size));
+        try {
+            link.call(
+                    Op.REFILL,
+                    out -> out.putInt(handle).putLong(page).putInt(frame).putInt(blockMask).putLong(size));
+        } catch (IllegalStateException e) {
+            backend.recordsAgain(new int[] {frame}, 1, e);
+            throw e;
+        }
     }
 
-    /** The same for a verb that declares no {@link IOException}. */
-    private void update(int op, RemoteLink.Fields fields, RemoteLink.Answer<Boolean> answer) {
+    /** A request for one frame that declares no {@link IOException}. */
+    private void update(int op, int frame, RemoteLink.Fields fields, RemoteLink.Answer<Boolean> answer) {
         requireOpen();
         try {
             var _ = link.call(op, fields, answer);
+        } catch (IllegalStateException e) {
+            backend.recordsAgain(new int[] {frame}, 1, e);
+            throw e;
         } catch (IOException e) {
             throw new CacheException(String.valueOf(e.getMessage()), e);
         }
@@ -116,6 +124,7 @@ final class RemoteFile implements BackendFile {
     public void blank(long page, int frame) {
         update(
                 Op.BLANK,
+                frame,
                 out -> out.putInt(handle).putLong(page).putInt(frame),
                 in -> copy(frame, page, FrameState.DIRTY, in));
     }
@@ -138,29 +147,40 @@ final class RemoteFile implements BackendFile {
         for (int i = 0; i < count; i++) {
             backend.require(frames[i], FrameState.DIRTY, FrameState.DIRTY);
         }
-        var _ = link.call(
-                op,
-                out -> {
-                    out.putInt(handle).putLong(firstPage).putLong(size).putLong(0).putInt(count);
-                    for (int i = 0; i < count; i++) {
-                        out.putInt(frames[i]).putInt(blockMasks[i]);
-                    }
-                    for (long sum : sums) {
-                        out.putLong(sum);
-                    }
-                },
-                in -> {
-                    for (int i = 0; i < count; i++) {
-                        var _ = copy(frames[i], firstPage + i, FrameState.WRITTEN, in);
-                    }
-                    return true;
-                });
+        try {
+            var _ = link.call(
+                    op,
+                    out -> {
+                        out.putInt(handle).putLong(firstPage).putLong(size).putLong(0).putInt(count);
+                        for (int i = 0; i < count; i++) {
+                            out.putInt(frames[i]).putInt(blockMasks[i]);
+                        }
+                        for (long sum : sums) {
+                            out.putLong(sum);
+                        }
+                    },
+                    in -> {
+                        for (int i = 0; i < count; i++) {
+                            var _ = copy(frames[i], firstPage + i, FrameState.WRITTEN, in);
+                        }
+                        return true;
+                    });
+        } catch (IllegalStateException e) {
+            backend.recordsAgain(frames, count, e);
+            throw e;
+        } catch (IOException e) {
+            if (op == Op.WRITE_BACK_VERIFIED) {
+                backend.recordsAgain(frames, count, e); // a checksum is over the record's generation, too
+            }
+            throw e;
+        }
     }
 
     @Override
     public void seal(long page, int frame, int blockMask) {
         update(
                 Op.SEAL,
+                frame,
                 out -> out.putInt(handle).putLong(page).putInt(frame).putInt(blockMask),
                 in -> copy(frame, page, FrameState.WRITTEN, in));
     }
