@@ -42,9 +42,27 @@ final class Campaign {
     /** Pages served wrong, with all that is known of them. */
     final List<String> findings = new ArrayList<>();
 
-    Campaign(boolean xen, PrintStream out) {
+    /** When to begin no further life, as of {@link System#nanoTime}. */
+    private final long deadline;
+
+    Campaign(boolean xen, PrintStream out, long deadline) {
         this.xen = xen;
         this.out = out;
+        this.deadline = deadline;
+    }
+
+    private boolean isOver() {
+        return System.nanoTime() - deadline >= 0;
+    }
+
+    /** Lives that are needed for {@link Kind#DECAY}: each of the rates three times. */
+    private static int leastLives(int count) {
+        return count < 50 ? 2 : 21;
+    }
+
+    /** Whether there are enough breaks of a kind. */
+    boolean isDone(Kind kind, Tally tally, int count) {
+        return tally.injected >= count && (kind != Kind.DECAY || tally.decayed >= leastLives(count));
     }
 
     /** What is to be made of the lives of one cache: breaks, and what the next life is started with. */
@@ -52,10 +70,9 @@ final class Campaign {
         List<Strike> strike(Lab lab, Child child) throws IOException, InterruptedException;
     }
 
-    /** Breaks of one kind until there are enough. */
-    Tally run(Kind kind, int count, long seed) throws IOException, InterruptedException {
-        Tally tally = new Tally();
-        Random random = new Random(seed ^ kind.number * 0x9E3779B97F4A7C15L);
+    /** Adds breaks of one kind to a tally until there are enough, or time is over: then what was broken was judged. */
+    void run(Kind kind, int count, long seed, Tally tally) throws IOException, InterruptedException {
+        Random random = new Random(seed ^ kind.number * 0x9E3779B97F4A7C15L ^ (long) tally.restarts << 20);
         switch (kind) {
             case BIT_FLIPS, OFF_BY_ONE, COPY_OVERRUN, SWAPPED_FRAMES, OLD_CONTENT, WRONG_KEY ->
                 frames(kind, count, tally, random);
@@ -101,7 +118,6 @@ final class Campaign {
             case DECAY -> decay(tally, count, random);
             case STORE_CHANGED -> stores(tally, count, random);
         }
-        return tally;
     }
 
     private interface OnSegment {
@@ -158,12 +174,12 @@ final class Campaign {
     }
 
     private void decay(Tally tally, int count, Random random) throws IOException, InterruptedException {
-        int[] round = {0};
-        int least = count < 50 ? 2 : 21;
+        int least = leastLives(count);
         try (Lab lab = count < 50 ? new Lab(xen, 20, 8, 8192, null) : new Lab(xen, 8, 256, 8192, null)) {
-            rounds(lab, tally, random, Map.of(), () -> tally.injected >= count && round[0] >= least, (l, child) -> {
-                int decade = count < 50 ? 3 + round[0] : 3 + round[0] % 7;
-                round[0]++;
+            Enough enough = () -> tally.injected >= count && tally.decayed >= least;
+            rounds(lab, tally, random, Map.of(), enough, (l, child) -> {
+                int decade = count < 50 ? 3 + tally.decayed : 3 + tally.decayed % 7;
+                tally.decayed++;
                 try (Remains m = lab.remains()) {
                     boolean fromOne = random.nextBoolean();
                     List<Strike> strikes =
@@ -179,12 +195,28 @@ final class Campaign {
 
     private void stores(Tally tally, int count, Random random) throws IOException, InterruptedException {
         int inPlace = count * 3 / 5;
+        if (tally.injected < inPlace) {
+            storesInPlace(tally, inPlace, random);
+        }
+        int restored = count - Math.max(1, count / 5);
+        if (tally.injected < restored && !isOver()) {
+            restores(tally, restored, random);
+        }
+        if (tally.injected < count && !isOver()) {
+            remounts(tally, count, random);
+        }
+    }
+
+    private void storesInPlace(Tally tally, int inPlace, Random random) throws IOException, InterruptedException {
         try (Lab lab = new Lab(xen, 20, 8, 8192, null)) {
             StoreFaults faults = new StoreFaults(lab.data, random);
             rounds(lab, tally, random, Map.of(), () -> tally.injected >= inPlace, (l, child) ->
                     faults.change(Math.min(12, inPlace - tally.injected)));
         }
-        restores(tally, count - Math.max(1, count / 5), random);
+    }
+
+    /** The files lie in an overlay, which is mounted anew. */
+    private void remounts(Tally tally, int count, Random random) throws IOException, InterruptedException {
         try (Overlay overlay = new Overlay()) {
             Path data = overlay.merged().resolve("data");
             try (Lab lab = new Lab(xen, 20, 8, 8192, data)) {
@@ -331,7 +363,7 @@ final class Campaign {
 
     private void rounds(Tally tally, int until, Random random, Map<String, String> options, Round round)
             throws IOException, InterruptedException {
-        if (tally.injected < until) {
+        if (tally.injected < until && !isOver()) {
             try (Lab lab = new Lab(xen, 20, 8, 8192, null)) {
                 rounds(lab, tally, random, options, () -> tally.injected >= until, round);
             }
@@ -357,7 +389,7 @@ final class Campaign {
         Map<FrameState, Integer> lost = new HashMap<>();
         int empty = 0;
         while (true) {
-            boolean last = enough.get();
+            boolean last = enough.get() || isOver();
             // The last life only looks.
             Map<String, String> with = new HashMap<>(options.get());
             if (last) {

@@ -76,6 +76,12 @@ record Dataset(Path directory, Path data, int files, int pages, int pageSize) {
         }
     }
 
+    /** Whether a block of a page may begin with this word while the cache runs: the last one of a file is cut off. */
+    boolean mayHold(long word, int file, long page, long offset) {
+        return numberOf(word) == number(file, page)
+                || (word == 0 && page == pages - 1 && offset == pageSize - BLOCK);
+    }
+
     /** Whether each block holds a write of this page that was begun, whole, and one of them the last acknowledged. */
     boolean isAsWritten(MemorySegment account, int file, long page, MemorySegment bytes) {
         long at = number(file, page) * 16L;

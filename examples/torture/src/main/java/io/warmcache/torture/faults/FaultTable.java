@@ -5,6 +5,7 @@ import io.warmcache.torture.Bounds;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -13,6 +14,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -60,6 +62,13 @@ public final class FaultTable {
             description = "Breaks of each of the kinds 1 to 5 while a cache runs, with and without the paranoid mode"
                     + " (default: ${DEFAULT-VALUE}).")
     int running = 40;
+
+    @Option(
+            names = "--seconds",
+            paramLabel = "N",
+            description = "End after about so long, with what has been done written down; the same command goes on"
+                    + " from there (default: when all is done).")
+    long seconds = TimeUnit.DAYS.toSeconds(1000);
 
     @Option(
             names = "--out",
@@ -131,28 +140,30 @@ public final class FaultTable {
         long start = given != null ? given : new SecureRandom().nextInt(1_000_000);
         System.out.println("seed " + start + ", state in " + file);
         List<String> findings = new ArrayList<>();
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(seconds);
         for (String name : backends()) {
-            Campaign campaign = new Campaign(name.equals("xen"), System.out);
+            Campaign campaign = new Campaign(name.equals("xen"), System.out, deadline);
             for (Kind kind : wanted()) {
                 String key = key(name, kind);
-                if (!state.between.containsKey(key)) {
-                    Tally tally = campaign.run(kind, perKind, start);
-                    state.between.put(key, tally);
+                Tally tally = state.between.computeIfAbsent(key, k -> new Tally());
+                if (!campaign.isDone(kind, tally, perKind) && System.nanoTime() - deadline < 0) {
+                    campaign.run(kind, perKind, start, tally);
                     state.seeds.put(key, start);
                     System.out.println(key + " " + kind.title + ": " + tally);
-                    Files.writeString(file, json.writerWithDefaultPrettyPrinter().writeValueAsString(state));
+                    write(file, json.writerWithDefaultPrettyPrinter().writeValueAsString(state));
                 }
             }
             findings.addAll(campaign.findings);
             for (Kind kind : running > 0 ? Running.KINDS : List.<Kind>of()) {
                 for (boolean paranoid : new boolean[] {false, true}) {
                     String key = key(name, kind) + (paranoid ? " paranoid" : "");
-                    if (!state.running.containsKey(key)) {
-                        RunningTally tally = Running.run(name.equals("xen"), kind, running, paranoid, start);
-                        state.running.put(key, tally);
+                    RunningTally tally = state.running.computeIfAbsent(key, k -> new RunningTally());
+                    if (tally.injected < running && System.nanoTime() - deadline < 0) {
+                        boolean xen = name.equals("xen");
+                        Running.run(xen, List.of(kind), running, paranoid, start, tally, deadline);
                         state.seeds.put(key + " running", start);
                         System.out.println("running " + key + " " + kind.title + ": " + tally);
-                        Files.writeString(file, json.writerWithDefaultPrettyPrinter().writeValueAsString(state));
+                        write(file, json.writerWithDefaultPrettyPrinter().writeValueAsString(state));
                     }
                 }
             }
@@ -165,6 +176,13 @@ public final class FaultTable {
         return !wrong && !written;
     }
 
+    /** All of it or nothing: half a state would be the end of a campaign. */
+    private static void write(Path file, String text) throws IOException {
+        Path next = file.resolveSibling(file.getFileName() + ".next");
+        Files.writeString(next, text);
+        Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+    }
+
     private static String key(String backend, Kind kind) {
         return String.format(Locale.ROOT, "%s %02d", backend, kind.number);
     }
@@ -175,6 +193,9 @@ public final class FaultTable {
                 + "unlike oracle | restarts |");
         System.out.println("|---|---|---:|---:|---:|---:|---:|---:|---:|");
         state.between.forEach((key, t) -> {
+            if (t.injected == 0) {
+                return;
+            }
             Kind kind = Kind.of(Integer.parseInt(key.substring(key.length() - 2)));
             System.out.printf(
                     Locale.ROOT,
@@ -194,9 +215,13 @@ public final class FaultTable {
         state.between.forEach((key, t) -> System.out.println(key + ": " + t.variants + "; " + t.reasons));
         System.out.println();
         System.out.println("| back end, kind | paranoid | broken | gone | still there | hits served wrong: median,"
-                + " most | until gone, ms: median, most | told | blocks written wrong |");
-        System.out.println("|---|---|---:|---:|---:|---:|---:|---:|---:|");
-        state.running.forEach((key, t) -> System.out.println("| " + key.substring(0, 6) + " | "
-                + (key.endsWith("paranoid") ? "on" : "off") + " | " + t.row() + " |"));
+                + " most | until gone, ms: median, most | told | refused | blocks written wrong |");
+        System.out.println("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+        state.running.forEach((key, t) -> {
+            if (t.injected > 0) {
+                System.out.println("| " + key.substring(0, 6) + " | " + (key.endsWith("paranoid") ? "on" : "off")
+                        + " | " + t.row() + " |");
+            }
+        });
     }
 }

@@ -21,6 +21,9 @@ interface Remains extends AutoCloseable {
 
     Entry entry(int frame);
 
+    /** All of a record that counts, but its state. */
+    byte[] recordOf(int frame);
+
     /** One byte of the frames, taken as one range of memory. */
     byte get(long at);
 

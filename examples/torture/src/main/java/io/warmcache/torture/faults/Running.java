@@ -9,11 +9,13 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /** Breaks the frames of a cache that is being read and written, one at a time, and waits until the break is gone. */
 final class Running {
@@ -24,10 +26,23 @@ final class Running {
 
     private Running() {}
 
-    static RunningTally run(boolean xen, Kind kind, int count, boolean paranoid, long seed)
+    /**
+     * Adds breaks to a tally, of each of the kinds in turn.
+     *
+     * @param count how many it is to hold
+     * @param deadline when to end before, as of {@link System#nanoTime}
+     */
+    static void run(
+            boolean xen,
+            List<Kind> kinds,
+            int count,
+            boolean paranoid,
+            long seed,
+            RunningTally tally,
+            long deadline)
             throws IOException, InterruptedException {
-        RunningTally tally = new RunningTally();
-        Random random = new Random(seed ^ kind.number * 31L ^ (paranoid ? 7 : 0));
+        int salt = kinds.getFirst().number * 31 ^ (paranoid ? 7 : 0);
+        Random random = new Random(seed ^ salt ^ (long) tally.injected << 20);
         Map<String, String> options =
                 Map.of("end", "serve", "policy", "WRITE_BACK", "paranoid", paranoid ? "on" : "off");
         try (Lab lab = new Lab(xen, 20, 8, 8192, null);
@@ -36,7 +51,8 @@ final class Running {
             MemorySegment hits = Serving.tally(lab.data);
             MemoryFaults faults = new MemoryFaults(lab.data, random);
             try (Remains m = lab.remains()) {
-                while (tally.injected < count && child.isAlive()) {
+                while (tally.injected < count && child.isAlive() && System.nanoTime() - deadline < 0) {
+                    Kind kind = kinds.get(tally.injected % kinds.size());
                     strike(kind, faults, m, lab.data, hits, tally, random);
                 }
             }
@@ -45,10 +61,10 @@ final class Running {
             }
             child.kill();
             lab.awaitOff();
-            tally.told = hits.get(ValueLayout.JAVA_LONG, Serving.end(lab.data));
-            tally.written = broken(lab.data);
+            tally.told += Serving.poisoned(lab.data, hits);
+            tally.refused += Serving.refused(lab.data, hits);
+            tally.written += broken(lab.data);
         }
-        return tally;
     }
 
     private static void strike(
@@ -71,6 +87,7 @@ final class Running {
                 ? record(frame, m, random)
                 : faults.strike(kind, frame, m);
         byte[] after = bytes(m, frame.number());
+        byte[] record = m.recordOf(frame.number());
         tally.injected++;
         if (frame.entry().state() == FrameState.DIRTY) {
             tally.inDirty++;
@@ -84,16 +101,18 @@ final class Running {
         boolean gone = struck.isEmpty() && strike.targets().isEmpty();
         while (!gone && System.nanoTime() - start < PATIENCE) {
             Entry now = m.entry(frame.number());
-            gone = now.page() != frame.entry().page() || now.fileId() != frame.entry().fileId()
-                    || now.generation() != frame.entry().generation();
-            if (!gone && !struck.isEmpty()) {
-                gone = struck.entrySet().stream().allMatch(e ->
-                        m.get((long) frame.number() * m.pageSize() + e.getKey()) != e.getValue());
-            } else if (!gone) {
-                // A record: the next write of the page finds it, and a new one is made.
-                gone = now.state() == FrameState.FREE || !now.equals(m.entry(frame.number()));
+            if (now.state() == FrameState.FREE || struck.isEmpty()) {
+                // A record: given up, or made anew.
+                gone = now.state() == FrameState.FREE || !Arrays.equals(record, m.recordOf(frame.number()));
+            } else {
+                gone = now.page() != frame.entry().page()
+                        || now.fileId() != frame.entry().fileId()
+                        || now.generation() != frame.entry().generation()
+                        || struck.entrySet().stream()
+                                .allMatch(e -> m.get((long) frame.number() * m.pageSize() + e.getKey())
+                                        != e.getValue());
             }
-            Thread.onSpinWait();
+            LockSupport.parkNanos(20_000); // the machine has few processors, and the cache needs one
         }
         if (gone) {
             tally.gone++;
@@ -145,7 +164,8 @@ final class Running {
                 long word = bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, block);
                 for (long at = block; at < block + Dataset.BLOCK; at += Long.BYTES) {
                     long here = bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, at);
-                    good &= here == word && Dataset.numberOf(here) == data.number(f, block / data.pageSize());
+                    good &= here == word
+                            && data.mayHold(here, f, block / data.pageSize(), block % data.pageSize());
                 }
                 broken += good ? 0 : 1;
             }

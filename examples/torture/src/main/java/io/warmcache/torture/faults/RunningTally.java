@@ -28,6 +28,9 @@ final class RunningTally {
     /** How often the cache told that changes were lost. */
     public long told;
 
+    /** How often an operation failed as documented, all these included. */
+    public long refused;
+
     /** Blocks of the files that hold broken bytes afterwards. */
     public int written;
 
@@ -42,7 +45,7 @@ final class RunningTally {
     String row() {
         return String.format(
                 Locale.ROOT,
-                "%d (%d dirty) | %d | %d | %d, %d | %.1f, %.1f | %d | %d",
+                "%d (%d dirty) | %d | %d | %d, %d | %.1f, %.1f | %d | %d | %d",
                 injected,
                 inDirty,
                 gone,
@@ -52,6 +55,7 @@ final class RunningTally {
                 median(micros) / 1000.0,
                 most(micros) / 1000.0,
                 told,
+                refused,
                 written);
     }
 

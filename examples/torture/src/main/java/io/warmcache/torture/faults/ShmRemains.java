@@ -158,6 +158,14 @@ final class ShmRemains implements Remains {
         return counts;
     }
 
+    @Override
+    public byte[] recordOf(int frame) {
+        byte[] record = copy(frame);
+        java.util.Arrays.fill(record, 0, SELF_CHECK, (byte) 0);
+        java.util.Arrays.fill(record, HINT, CHECKSUMS, (byte) 0);
+        return record;
+    }
+
     private byte[] copy(int frame) {
         return all.asSlice(record(frame), recordSize).toArray(ValueLayout.JAVA_BYTE);
     }

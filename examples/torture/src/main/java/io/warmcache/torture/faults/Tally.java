@@ -24,6 +24,9 @@ final class Tally {
     /** Restarts. */
     public int restarts;
 
+    /** Lives whose remains decayed. */
+    public int decayed;
+
     /** How often each reason was given. */
     public Map<String, Integer> reasons = new TreeMap<>();
 

@@ -4,6 +4,7 @@ package io.warmcache.torture.faults;
 import io.warmcache.spi.FrameState;
 import io.warmcache.xen.BreakableSimd;
 import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
 import java.util.Random;
 
 /** A domain's memory, and the records of it that the VMM keeps where no guest can reach them. */
@@ -46,6 +47,16 @@ final class XenRemains implements Remains {
     public Entry entry(int frame) {
         BreakableSimd.Entry first = block(frame, 0);
         return new Entry(first.state(), first.device(), first.block() / blocks, first.generation());
+    }
+
+    @Override
+    public byte[] recordOf(int frame) {
+        ByteBuffer record = ByteBuffer.allocate(blocks * 28);
+        for (int b = 0; b < blocks; b++) {
+            BreakableSimd.Entry e = block(frame, b);
+            record.putLong(e.device()).putLong(e.block()).putLong(e.checksum()).putInt(e.generation());
+        }
+        return record.array();
     }
 
     @Override
