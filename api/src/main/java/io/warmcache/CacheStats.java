@@ -7,7 +7,10 @@ package io.warmcache;
  *
  * @param hits accesses served from memory by cursors, pins and bulk reads. Optimistic accesses through bare stamps are
  *     not counted, and a cursor's hits are added when it is closed or every 1,024 seeks
- * @param misses pages that had to be read from a store
+ * @param misses pages that had to be read from a store, because somebody wanted them or had them prefetched
+ * @param readAhead pages read from a store before anybody asked for them, since their file was being read from front to
+ *     back; not among the misses
+ * @param readAheadUnused those of them that were evicted before anybody did
  * @param evictions frames given up for other pages
  * @param pagesWritten pages written to a store
  * @param blocksWritten 4 KiB blocks written to a store
@@ -26,6 +29,8 @@ package io.warmcache;
 public record CacheStats(
         long hits,
         long misses,
+        long readAhead,
+        long readAheadUnused,
         long evictions,
         long pagesWritten,
         long blocksWritten,

@@ -24,6 +24,10 @@ public interface PageCacheMXBean {
 
     long getMisses();
 
+    long getReadAhead();
+
+    long getReadAheadUnused();
+
     /** Hits as a share of hits and misses, 0 to 1. */
     double getHitRatio();
 

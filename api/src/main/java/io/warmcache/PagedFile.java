@@ -97,8 +97,29 @@ public interface PagedFile extends AutoCloseable {
      */
     void write(long position, MemorySegment source) throws IOException;
 
-    /** Starts reading {@code count} pages from {@code first} on in the background; those past the end are ignored. */
+    /**
+     * Starts reading those of {@code count} pages from {@code first} on that are not in memory, in the background.
+     * Pages past the end are ignored, as are more than the cache holds, and those that cannot be had at once: whose
+     * store fails, or for which no frame can be evicted.
+     *
+     * @throws IllegalArgumentException if {@code first} or {@code count} is negative
+     */
     void prefetch(long first, int count);
+
+    /** As {@link #prefetch(long, int)}, of pages anywhere in the file, in any order: up to 16 reads at a time. */
+    void prefetch(long[] pages);
+
+    /**
+     * Reads those of {@code pages} that are not in memory, up to 17 at a time, neighbours by one call of the store, and
+     * returns when the last of them is there: for a caller that knows of several pages it will need, such as the leaves
+     * under an inner node, and would else wait for one after the other. Order does not matter, nor does a page named
+     * twice. Nothing is held afterwards: the pages are read as any others, and are hits unless they were evicted
+     * meanwhile, so a batch should be small beside the cache.
+     *
+     * @return the number of pages that this call read from the store
+     * @throws IOException if the store fails a read; all other pages have been read as far as that could be done
+     */
+    int load(long[] pages) throws IOException;
 
     /**
      * What the cache knows of a page: what it is now, where the content of its frame came from, which gates it passed

@@ -22,13 +22,27 @@ final class BulkIo {
     private final CachedFile file;
     private final FrameTable frames;
 
+    /** For whom a run of pages is read, and so where its frames come from and what becomes of them. */
+    private enum Purpose {
+        /** Somebody waits for it. */
+        DEMAND,
+        /** Somebody waits for it who will not want it again: it is evicted before anything else. */
+        ONCE,
+        /** It may be wanted: into free frames alone. */
+        WARM,
+        /** It may be wanted: at once or not at all. */
+        PREFETCH,
+        /** It is likely to be wanted next: as {@link #PREFETCH}, and marked until it is. */
+        AHEAD
+    }
+
     BulkIo(CachedFile file) {
         this.file = file;
         frames = file.frames;
     }
 
     /** Pages latched or loaded at once: a small cache must not be emptied by one call. */
-    private int batch() {
+    int batch() {
         return Math.max(1, Math.min(BackendFile.MAX_RUN, frames.capacity() / 8));
     }
 
@@ -91,7 +105,12 @@ final class BulkIo {
             long word = TranslationWord.acquire(leaf, slot);
             if (TranslationWord.isResident(word)) {
                 if (!missed && !once) {
-                    CachedFile.touch(leaf, slot, word);
+                    file.touch(leaf, slot, page, word);
+                } else if (frames.isAhead(TranslationWord.frame(word))) {
+                    file.readAhead.used(TranslationWord.frame(word), page);
+                    if (once) {
+                        frames.evictFirst(TranslationWord.frame(word));
+                    }
                 }
                 long from = ((long) TranslationWord.frame(word) << file.pageShift) + offset;
                 try {
@@ -140,7 +159,39 @@ final class BulkIo {
             }
             return read;
         }
-        return loadEmpty(leaf, first, word, most, deadline, evictFirst, false) > 0;
+        file.readAhead.missed(first, most);
+        return loadEmpty(leaf, first, word, most, deadline, evictFirst ? Purpose.ONCE : Purpose.DEMAND, -1) > 0;
+    }
+
+    /** Whether a page is in memory, be it that somebody has it latched. */
+    static boolean isThere(long word) {
+        long state = TranslationWord.state(word);
+        return state == RESIDENT || state == TranslationWord.EXCLUSIVE || state == TranslationWord.DETACHED;
+    }
+
+    /** Brings pages to memory that are not there, or waits for who does; returns how many it has read. */
+    int load(long first, int count) throws IOException {
+        int read = 0;
+        long end = first + count;
+        for (long page = first; page < end; ) {
+            file.backing();
+            file.checkPage(page, file.pages());
+            long[] leaf = file.index.leafOrCreate(page);
+            int slot = RadixIndex.slot(page);
+            long word = TranslationWord.acquire(leaf, slot);
+            if (isThere(word)) {
+                page++;
+            } else if (TranslationWord.state(word) == EMPTY) {
+                int most = (int) Math.min(end - page, batch());
+                int loaded = loadEmpty(leaf, page, word, most, file.deadline(), Purpose.DEMAND, -1);
+                read += loaded;
+                page += loaded;
+            } else if (file.settle(leaf, slot, page, word, file.deadline())) {
+                read++;
+                page++;
+            }
+        }
+        return read;
     }
 
     /**
@@ -150,12 +201,12 @@ final class BulkIo {
      * @return the number of pages read, 0 also if the word has changed
      */
     int warm(long[] leaf, long first, long word, int count) throws IOException {
-        return loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, false, true);
+        return loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, Purpose.WARM, -1);
     }
 
     /** Returns how many pages were read. */
     private int loadEmpty(
-            long[] leaf, long first, long word, int most, long deadline, boolean evictFirst, boolean freeOnly)
+            long[] leaf, long first, long word, int most, long deadline, Purpose purpose, long marker)
             throws IOException {
         int slot = RadixIndex.slot(first);
         long[][] leaves = new long[most][];
@@ -173,14 +224,14 @@ final class BulkIo {
         }
         int owned = 1;
         try {
-            run[0] = freeOnly
-                    ? frames.tryTakeFree(CachedFile.keyHash(file.fileId, first))
-                    : file.takeFrame(first, deadline);
+            run[0] = purpose == Purpose.DEMAND || purpose == Purpose.ONCE
+                    ? file.takeFrame(first, deadline)
+                    : takeAtOnce(first, purpose);
             if (run[0] < 0) {
                 file.giveUp(leaf, slot, first, word, -1);
                 return 0;
             }
-            while (owned < most && ownNext(first + owned, leaves, words, run, owned, freeOnly)) {
+            while (owned < most && ownNext(first + owned, leaves, words, run, owned, purpose)) {
                 owned++;
             }
             Events.Fault event = new Events.Fault();
@@ -196,22 +247,33 @@ final class BulkIo {
             }
             throw t;
         }
-        file.counters.misses.add(owned);
-        file.counters.bytesRead.add((long) owned << file.pageShift);
         for (int i = 0; i < owned; i++) {
             long page = first + i;
             frames.assign(run[i], file, leaves[i], page);
             frames.history.arrived(run[i], FrameHistory.FROM_STORE);
+            if (purpose == Purpose.AHEAD) {
+                frames.markAhead(run[i], page == marker);
+            }
             file.publish(leaves[i], RadixIndex.slot(page), page, TranslationWord.of(words[i], RESIDENT, run[i]));
-            if (evictFirst) {
+            if (purpose == Purpose.ONCE) {
                 frames.evictFirst(run[i]);
             }
         }
+        (purpose == Purpose.AHEAD ? file.counters.readAhead : file.counters.misses).add(owned);
+        file.counters.bytesRead.add((long) owned << file.pageShift);
         return owned;
     }
 
+    /** A frame, or -1. */
+    private int takeAtOnce(long page, Purpose purpose) {
+        long key = CachedFile.keyHash(file.fileId, page);
+        return purpose == Purpose.WARM
+                ? frames.tryTakeFree(key)
+                : frames.tryTake(key, purpose == Purpose.AHEAD);
+    }
+
     /** Owns a further page of a run and takes a frame for it, if both can be had at once. */
-    private boolean ownNext(long page, long[][] leaves, long[] words, int[] run, int i, boolean freeOnly) {
+    private boolean ownNext(long page, long[][] leaves, long[] words, int[] run, int i, Purpose purpose) {
         if (page >= file.pages() || page >= file.truncatingFrom) {
             return false;
         }
@@ -225,8 +287,7 @@ final class BulkIo {
         int frame = -1;
         try {
             if (page < file.truncatingFrom && page < file.pages()) { // in this order, as in admit()
-                long key = CachedFile.keyHash(file.fileId, page);
-                frame = freeOnly ? frames.tryTakeFree(key) : frames.tryTake(key);
+                frame = takeAtOnce(page, purpose);
             }
         } finally {
             if (frame < 0) {
@@ -243,16 +304,36 @@ final class BulkIo {
         return true;
     }
 
-    void prefetch(long first, int count) throws IOException {
+    /** Reads what is EMPTY of some pages, as far as it can be had at once; returns how many pages that were. */
+    int prefetch(long first, int count) throws IOException {
+        int read = 0;
         long end = Math.min(first + count, file.pages());
         for (long page = first; page < end; ) {
-            long[] leaf = file.index.leafOrCreate(page);
-            long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
-            if (TranslationWord.state(word) == EMPTY) {
-                loadRun(leaf, page, word, (int) Math.min(end - page, batch()), file.deadline(), false);
-            }
-            page++;
+            int loaded = readEmpty(page, end, Purpose.PREFETCH, -1);
+            read += loaded;
+            page += Math.max(1, loaded);
         }
+        return read;
+    }
+
+    /**
+     * H2: reads a page if it is EMPTY, and with it as many of the following, up to {@code end}, as can be had at once.
+     *
+     * @param marker the page whose first use is to be told
+     * @return how many pages were read, each of which is marked; if this throws none is
+     */
+    int readAhead(long page, long end, long marker) throws IOException {
+        return readEmpty(page, end, Purpose.AHEAD, marker);
+    }
+
+    private int readEmpty(long page, long end, Purpose purpose, long marker) throws IOException {
+        file.backing();
+        long[] leaf = file.index.leafOrCreate(page);
+        long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
+        return TranslationWord.state(word) == EMPTY
+                ? loadEmpty(
+                        leaf, page, word, (int) Math.min(end - page, batch()), CachedFile.NO_WAIT, purpose, marker)
+                : 0;
     }
 
     void write(long position, MemorySegment source) throws IOException {

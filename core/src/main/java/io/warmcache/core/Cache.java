@@ -54,7 +54,7 @@ final class Cache implements PageCache {
      * {@code off}: no background thread. Nothing is written back, settled, saved or scrubbed but by a caller's own
      * calls, so that a simulator sees the same steps in every run.
      */
-    private static final String OPTION_MAINTENANCE = "core.maintenance";
+    static final String OPTION_MAINTENANCE = "core.maintenance";
 
     /** {@code on}: nothing is written to a store that no writer stored, and clean frames are verified all the time. */
     private static final String OPTION_PARANOID = "core.paranoid";
@@ -72,6 +72,9 @@ final class Cache implements PageCache {
     final FrameTable frames;
     /** Null unless the cache is paranoid. */
     final @Nullable UnlockSums unlockSums;
+
+    /** Pages read ahead at once for one reader, at most. */
+    final int mostAhead;
 
     final Recovery recovery;
     final Maintenance maintenance;
@@ -125,8 +128,9 @@ final class Cache implements PageCache {
         incarnation = backend.incarnation();
         latchTimeoutNanos = nanos(config.latchTimeout());
         epoch = new WrapEpoch(versionBits);
-        frames = new FrameTable(backend, counters, epoch, waiters);
+        frames = new FrameTable(backend, counters, epoch, waiters, ReadAhead.percent(config.options()));
         unlockSums = "on".equals(config.options().get(OPTION_PARANOID)) ? new UnlockSums(this) : null;
+        mostAhead = ReadAhead.most(config.options(), frames.pageShift);
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
         backgroundWrites = new BackgroundWrites(this);
@@ -514,20 +518,6 @@ final class Cache implements PageCache {
         return false;
     }
 
-    void prefetch(CachedFile file, long first, int count) {
-        file.backing();
-        maintenance.prefetch(() -> {
-            file.usage.readLock().lock();
-            try {
-                if (file.open) {
-                    file.bulkIo.prefetch(first, count);
-                }
-            } finally {
-                file.usage.readLock().unlock();
-            }
-        });
-    }
-
     Collection<CachedFile> files() {
         return files.values();
     }
@@ -605,6 +595,8 @@ final class Cache implements PageCache {
         return new CacheStats(
                 counters.hits.sum(),
                 counters.misses.sum(),
+                counters.readAhead.sum(),
+                counters.readAheadUnused.get(),
                 counters.evictions.sum(),
                 counters.pagesWritten.sum(),
                 counters.blocksWritten.sum(),

@@ -122,6 +122,16 @@ final class CacheBean implements PageCacheMXBean {
     }
 
     @Override
+    public long getReadAhead() {
+        return stats().readAhead();
+    }
+
+    @Override
+    public long getReadAheadUnused() {
+        return stats().readAheadUnused();
+    }
+
+    @Override
     public double getHitRatio() {
         return stats().hitRatio();
     }

@@ -57,6 +57,8 @@ final class CachedFile {
     final WriteBack writeBack;
     final Truncation truncation;
     final BulkIo bulkIo;
+    final Readers readers = new Readers(this);
+    final ReadAhead readAhead;
 
     /** Held by whoever may change the file's length. Not a lock, since a pin may be closed by another thread. */
     final Semaphore extension = new Semaphore(1, true);
@@ -129,6 +131,7 @@ final class CachedFile {
         writeBack = new WriteBack(this);
         truncation = new Truncation(this);
         bulkIo = new BulkIo(this);
+        readAhead = new ReadAhead(this);
     }
 
     /** The file was mapped, has a dirty page, or its store is being written or was just now. */
@@ -224,6 +227,7 @@ final class CachedFile {
             long now = epoch.get();
             long word = TranslationWord.acquire(leaf, slot);
             if (TranslationWord.isResident(word)) {
+                firstUse(page, TranslationWord.frame(word));
                 return TranslationWord.stamp(word, now);
             }
             settle(leaf, slot, page, word, deadline);
@@ -237,11 +241,27 @@ final class CachedFile {
         return ((word ^ now) & TranslationWord.STAMP_MASK) == 0 && isSame(epochThen, epoch.get());
     }
 
-    /** Counts a use of a resident page, up to the limit. A lost race loses the count alone. */
-    static void touch(long[] leaf, int slot, long word) {
-        if ((word & TranslationWord.USE_MASK) != TranslationWord.USE_MASK) {
+    /**
+     * Counts a use of a resident page, up to the limit. A lost race loses the count alone. The first use of a page that
+     * was read ahead is the one that would have brought it in, which is not counted of others either.
+     */
+    void touch(long[] leaf, int slot, long page, long word) {
+        long uses = word & TranslationWord.USE_MASK;
+        if (uses == 0 && firstUse(page, TranslationWord.frame(word))) {
+            return;
+        }
+        if (uses != TranslationWord.USE_MASK) {
             TranslationWord.cas(leaf, slot, word, word + TranslationWord.ONE_USE);
         }
+    }
+
+    /** Whether the page was read ahead and not used until now. */
+    private boolean firstUse(long page, int frame) {
+        if (!frames.isAhead(frame)) {
+            return false;
+        }
+        readAhead.used(frame, page);
+        return true;
     }
 
     /** R6. */
@@ -326,15 +346,21 @@ final class CachedFile {
     boolean tryPin(long[] leaf, int slot, long page, long word, int use) {
         checkPins(page, word);
         long pinned = word + ONE_PIN;
-        if (TranslationWord.uses(word) < TranslationWord.MAX_USE) {
+        int uses = TranslationWord.uses(word);
+        int frame = TranslationWord.frame(word);
+        boolean wasAhead = uses == 0 && frames.isAhead(frame);
+        if (uses < TranslationWord.MAX_USE && !wasAhead) {
             pinned += use * TranslationWord.ONE_USE;
         }
         if (!TranslationWord.cas(leaf, slot, word, pinned)) {
             return false;
         }
         if (cache.closing || !open) {
-            unpin(leaf, slot, TranslationWord.frame(word), page);
+            unpin(leaf, slot, frame, page);
             return false;
+        }
+        if (wasAhead) {
+            readAhead.used(frame, page);
         }
         return true;
     }
@@ -370,6 +396,9 @@ final class CachedFile {
     boolean settle(long[] leaf, int slot, long page, long word, long deadline) {
         long state = TranslationWord.state(word);
         if (state == EMPTY || state == UNVERIFIED) {
+            if (state == EMPTY) {
+                readAhead.missed(page, 1);
+            }
             try {
                 return load(leaf, slot, page, word, deadline);
             } catch (IOException e) {
@@ -379,6 +408,9 @@ final class CachedFile {
         if (state == TranslationWord.DEAD) {
             Thread.onSpinWait(); // the leaf is being unlinked: look the page up again from the root
         } else {
+            if (state == LOADING) {
+                readAhead.awaited(page);
+            }
             waiters.await(leaf, slot, page, word, deadline);
         }
         return false;
@@ -736,6 +768,7 @@ final class CachedFile {
                     if (!missed) {
                         counters.hits.increment();
                     }
+                    firstUse(page, TranslationWord.frame(word));
                     pin = latched(leaf, slot, page, word, extending);
                 }
             } else if (state != EMPTY

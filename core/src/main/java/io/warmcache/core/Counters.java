@@ -6,12 +6,18 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.LongAdder;
 
 /** What {@link io.warmcache.CacheStats} and {@link io.warmcache.RecoveryReport} are made of. */
 final class Counters {
     final LongAdder hits = new LongAdder();
     final LongAdder misses = new LongAdder();
+    final LongAdder readAhead = new LongAdder();
+
+    /** Counted with a word owned, so it must not need memory. */
+    final AtomicLong readAheadUnused = new AtomicLong();
+
     final LongAdder evictions = new LongAdder();
     final LongAdder pagesWritten = new LongAdder();
     final LongAdder blocksWritten = new LongAdder();

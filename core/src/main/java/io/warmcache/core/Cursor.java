@@ -155,7 +155,7 @@ final class Cursor extends CursorState implements PageCursor {
             return false;
         }
         if (use) {
-            CachedFile.touch(leaf, slot, found);
+            file.touch(leaf, slot, target, found);
         }
         place(target, found, now);
         return true;

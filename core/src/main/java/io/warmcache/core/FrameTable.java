@@ -7,6 +7,7 @@ import io.warmcache.spi.FrameBackend;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.util.Arrays;
 import java.util.BitSet;
@@ -46,6 +47,14 @@ final class FrameTable {
     /** Its word is UNVERIFIED, but its bytes were seen good by this process: only the file's gates are outstanding. */
     static final int VALIDATED = 4;
 
+    /** The page of a frame was read ahead, and nobody has used it yet. */
+    private static final byte AHEAD = 1;
+
+    /** The same of one whose first use is to be told. */
+    static final byte MARKER = 2;
+
+    private static final VarHandle BYTES = MethodHandles.arrayElementVarHandle(byte[].class);
+
     /** Frames whose hints are saved under one hold of the lock. */
     private static final int HINTS_BATCH = 1024;
 
@@ -77,6 +86,14 @@ final class FrameTable {
 
     /** {@link #FOUND}, {@link #UNVALIDATED}, {@link #VALIDATED}. */
     private final byte[] survivor;
+
+    /** {@link #AHEAD} or {@link #MARKER} of each frame. Set by the owner of the word, cleared by the first user. */
+    private final byte[] ahead;
+
+    /** Frames marked so, and pages that are about to be read ahead. */
+    private final AtomicInteger aheadUnused = new AtomicInteger();
+
+    private final int aheadPercent;
 
     final Replacement policy;
 
@@ -118,7 +135,8 @@ final class FrameTable {
     /** Frames from {@link #limit} on that hold nothing any more. */
     private final BitSet retired;
 
-    FrameTable(FrameBackend backend, Counters counters, WrapEpoch epoch, LatchWaiters waiters) {
+    FrameTable(
+            FrameBackend backend, Counters counters, WrapEpoch epoch, LatchWaiters waiters, int aheadPercent) {
         this.backend = backend;
         this.counters = counters;
         this.epoch = epoch;
@@ -136,6 +154,8 @@ final class FrameTable {
         fileOf = new @Nullable CachedFile[frames];
         dirtyBlocks = new int[frames];
         survivor = new byte[frames];
+        ahead = new byte[frames];
+        this.aheadPercent = aheadPercent;
         history = new FrameHistory(frames);
         free = new int[frames];
         retired = new BitSet(frames); // never to be enlarged with a word owned
@@ -178,8 +198,57 @@ final class FrameTable {
         return dirtyFrames.get();
     }
 
+    // ---- read-ahead (section 15) -----------------------------------------------------------------------------------
+
+    /** Whether the page of a frame was read ahead and not used yet. For the slow paths of hits alone. */
+    boolean isAhead(int frame) {
+        return ahead[frame] != 0;
+    }
+
+    /** Before a page that was reserved is published, by the owner of its word. */
+    void markAhead(int frame, boolean marker) {
+        ahead[frame] = marker ? MARKER : AHEAD;
+    }
+
+    /** Takes the mark of a frame, and returns what it was; of two who do so at once only one gets it. */
+    byte takeAhead(int frame) {
+        byte was = (byte) BYTES.getAndSet(ahead, frame, (byte) 0);
+        if (was != 0) {
+            aheadUnused.decrementAndGet();
+        }
+        return was;
+    }
+
+    /**
+     * Whether so many pages more may be read ahead now; if so they count from now on: until they are used or evicted,
+     * or {@linkplain #unreserveAhead not read} after all.
+     */
+    boolean reserveAhead(int pages) {
+        int most = aheadShare();
+        if (aheadUnused.addAndGet(pages) <= most || freeCount() >= 2 * most) {
+            return true;
+        }
+        aheadUnused.addAndGet(-pages);
+        return false;
+    }
+
+    /** The most frames to hold pages that were read ahead and not used yet, unless there are free ones. */
+    int aheadShare() {
+        return (int) ((long) capacity * aheadPercent / 100);
+    }
+
+    void unreserveAhead(int pages) {
+        aheadUnused.addAndGet(-pages);
+    }
+
+    // ---- owners ----------------------------------------------------------------------------------------------------
+
     /** Forgets the page of a frame. By the owner of the page's word. */
     void unassign(int frame) {
+        CachedFile file = fileOf[frame];
+        if (ahead[frame] != 0 && takeAhead(frame) != 0 && file != null) {
+            file.readAhead.unused();
+        }
         survivorFlags(frame, 0);
         leafOf[frame] = null;
         fileOf[frame] = null;
@@ -338,12 +407,18 @@ final class FrameTable {
 
     /** A frame whose record is FREE and which no word names, for the page of this key; -1 if none can be had now. */
     int tryTake(long keyHash) {
+        return tryTake(keyHash, false);
+    }
+
+    /** As {@link #tryTake(long)}, for a page that is read {@code ahead} or not. */
+    int tryTake(long keyHash, boolean ahead) {
         lockPolicy();
         try {
+            policy.aside(Math.min(aheadUnused.get(), aheadShare()));
             int frame = take();
             if (frame >= 0) {
                 takenSinceSave++;
-                policy.loaded(frame, keyHash);
+                policy.loaded(frame, keyHash, ahead);
                 unpublished();
             }
             return frame;
@@ -700,6 +775,7 @@ final class FrameTable {
             survivor[free] = survivor[frame];
             survivor[frame] = 0;
             history.moved(frame, free);
+            takeAhead(frame);
             savedHints[free] = savedHints[frame];
             leafOf[frame] = null;
             fileOf[frame] = null;
@@ -828,6 +904,7 @@ final class FrameTable {
             }
             spare.or(retired);
             int unvalidated = 0;
+            int unused = 0;
             for (int frame = 0; frame < frames; frame++) {
                 Owner owner = held.get(frame);
                 CachedFile file = fileOf[frame];
@@ -846,10 +923,17 @@ final class FrameTable {
                     problem.accept("frame " + frame + " is free, but has dirty blocks " + dirtyBlocks[frame]
                             + " and is marked " + survivor[frame]);
                 }
+                if (owner == null && ahead[frame] != 0) {
+                    problem.accept("frame " + frame + " is free, but marked as read ahead");
+                }
+                unused += ahead[frame] != 0 ? 1 : 0;
                 if (policy.holds(frame) != (owner != null)) {
                     problem.accept("frame " + frame + " is held by " + owner + ", but the policy thinks otherwise");
                 }
                 unvalidated += (survivor[frame] & UNVALIDATED) / UNVALIDATED;
+            }
+            if (unused != aheadUnused.get()) {
+                problem.accept(unused + " frames read ahead and not used, but " + aheadUnused.get() + " counted");
             }
             if (unvalidated != counters.unvalidated.get()) {
                 problem.accept(unvalidated + " frames not validated, but " + counters.unvalidated.get() + " counted");

@@ -5,18 +5,15 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The cache's background thread (settling versions, writing back, saving hints, scrubbing) and its prefetchers. A
- * failure is kept for {@code health()}; the thread goes on.
+ * The cache's background thread (settling versions, writing back, saving hints, scrubbing). A failure is kept for
+ * {@code health()}; the thread goes on.
  */
 final class Maintenance {
     private static final System.Logger LOG = System.getLogger("io.warmcache");
@@ -34,9 +31,6 @@ final class Maintenance {
     /** Within which a paranoid cache verifies every frame in use: ten seconds. */
     private static final int TICKS_PER_ROUND = 100;
 
-    private static final int PREFETCHERS = 4;
-    private static final int PREFETCH_QUEUE = 256;
-
     /** Fewer leaves are no trouble: half a MiB. */
     static final int LEAVES_SLACK = 1024;
 
@@ -48,9 +42,8 @@ final class Maintenance {
     private final Thread thread;
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition stopAsked = lock.newCondition();
-    private boolean stop;
+    private volatile boolean stop;
     private volatile @Nullable String failure;
-    private @Nullable ThreadPoolExecutor prefetchers;
     private boolean scrubbing = true;
     private int nextVerified;
 
@@ -205,72 +198,28 @@ final class Maintenance {
         }
     }
 
-    /** Background reading that may be left undone. */
-    interface Prefetch {
-        void run() throws IOException;
+    boolean isStopped() {
+        return stop;
     }
 
-    void prefetch(Prefetch work) {
-        ThreadPoolExecutor pool;
+    /** Ends the thread and the readers of all files, and waits for what they are at. */
+    void stop() {
         lock.lock();
         try {
-            if (stop) {
-                return;
-            }
-            pool = prefetchers;
-            if (pool == null) {
-                AtomicInteger number = new AtomicInteger();
-                pool = new ThreadPoolExecutor(
-                        PREFETCHERS,
-                        PREFETCHERS,
-                        1,
-                        TimeUnit.SECONDS,
-                        new ArrayBlockingQueue<>(PREFETCH_QUEUE),
-                        task -> {
-                            Thread made = new Thread(
-                                    task, "warmcache-prefetch-" + cache.config.name() + "-" + number.incrementAndGet());
-                            made.setDaemon(true);
-                            return made;
-                        },
-                        new ThreadPoolExecutor.DiscardPolicy());
-                pool.allowCoreThreadTimeOut(true);
-                prefetchers = pool;
-            }
+            stop = true; // before any look at the files: who has readers made later sees it
+            stopAsked.signalAll();
         } finally {
             lock.unlock();
         }
-        pool.execute(() -> {
-            try {
-                work.run();
-            } catch (IOException | RuntimeException e) {
-                // The page will be read, and the error thrown, when somebody asks for it.
-                LOG.log(System.Logger.Level.DEBUG, "prefetch failed", e);
-            }
-        });
-    }
-
-    /** Ends the thread and the prefetchers, and waits for what they are at. */
-    void stop() {
-        ThreadPoolExecutor pool;
-        lock.lock();
-        try {
-            stop = true;
-            stopAsked.signalAll();
-            pool = prefetchers;
-        } finally {
-            lock.unlock();
+        for (CachedFile file : cache.files()) {
+            file.readers.stop();
         }
         boolean interrupted = false;
-        if (pool != null) {
-            pool.shutdownNow();
-        }
         cache.backgroundWrites.stop();
         while (true) {
             try {
                 thread.join();
-                if (pool == null || pool.awaitTermination(Long.MAX_VALUE, TimeUnit.NANOSECONDS)) {
-                    break;
-                }
+                break;
             } catch (InterruptedException e) {
                 interrupted = true;
             }

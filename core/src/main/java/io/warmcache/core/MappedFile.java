@@ -80,7 +80,7 @@ final class MappedFile extends PageLookup implements PagedFile {
         if (!TranslationWord.isResident(word)) {
             return 0;
         }
-        CachedFile.touch(leaf, slot, word);
+        file.touch(leaf, slot, page, word);
         return TranslationWord.stamp(word, epoch);
     }
 
@@ -242,7 +242,21 @@ final class MappedFile extends PageLookup implements PagedFile {
             throw new IllegalArgumentException(
                     "first is " + first + " and count " + count + ": both must be 0 or more");
         }
-        file().cache.prefetch(file, first, count);
+        Batch.prefetch(file(), first, count);
+    }
+
+    @Override
+    public void prefetch(long[] pages) {
+        Batch.prefetch(file(), pages);
+    }
+
+    @Override
+    public int load(long[] pages) throws IOException {
+        try {
+            return Batch.load(file(), pages);
+        } catch (UncheckedIOException e) {
+            throw checked(e);
+        }
     }
 
     @Override

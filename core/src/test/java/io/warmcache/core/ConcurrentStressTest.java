@@ -3,6 +3,7 @@ package io.warmcache.core;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheClosedException;
 import io.warmcache.CacheConfig;
@@ -22,6 +23,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -133,7 +135,8 @@ class ConcurrentStressTest {
             config = CacheConfig.of("stress", 40L * pageSize)
                     .withMaxCapacity(56L * pageSize)
                     .withPageSize(pageSize)
-                    .withLatchTimeout(Duration.ofSeconds(60));
+                    .withLatchTimeout(Duration.ofSeconds(60))
+                    .withOptions(Map.of("core.readAheadShare", "50"));
             options = MapOptions.DEFAULT.withPolicy(policy);
             segment = new HeapBackend.Segment(config);
             cache = segment.attach(config, 2);
@@ -212,7 +215,7 @@ class ConcurrentStressTest {
                 switch (random.nextInt(43)) {
                     case 0 -> file.flush();
                     case 1 -> file.force();
-                    case 2 -> file.prefetch(page, 8);
+                    case 2 -> ahead(random, page);
                     case 3 -> {
                         if (random.nextInt(5) == 0) {
                             cut(random);
@@ -252,6 +255,32 @@ class ConcurrentStressTest {
                 }
             } catch (IndexOutOfBoundsException e) {
                 if (page < CUT - 1) { // a truncate may cut into the page before the first one it drops
+                    throw e;
+                }
+            }
+        }
+
+        /** Pages are wanted early: by their neighbours' reader, or as a set that somebody names. */
+        private void ahead(Random random, int page) throws IOException {
+            int end = Math.min(PAGES, page + 16);
+            try {
+                switch (random.nextInt(4)) {
+                    case 0 -> file.prefetch(page, 8);
+                    case 1 -> file.prefetch(random.longs(6, 0, PAGES).toArray());
+                    case 2 -> {
+                        int loaded = file.load(random.longs(6, page, end).toArray());
+                        assertTrue(loaded <= 6, () -> loaded + " of 6 pages read");
+                    }
+                    default -> {
+                        try (PageCursor cursor = file.cursor()) {
+                            for (int next = page; next < end; next++) {
+                                cursor.seek(next);
+                            }
+                        }
+                    }
+                }
+            } catch (IndexOutOfBoundsException e) {
+                if (end < CUT - 1) { // as below
                     throw e;
                 }
             }

@@ -3,6 +3,7 @@ package io.warmcache.core;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheConfig;
 import io.warmcache.MapOptions;
@@ -15,6 +16,7 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,16 +28,20 @@ class RandomOperationsTest {
 
     @ParameterizedTest
     @CsvSource({
-        "1, 4096, WRITE_THROUGH, false",
-        "2, 4096, WRITE_BACK, false",
-        "3, 16384, WRITE_THROUGH, false",
-        "4, 16384, WRITE_BACK, false",
-        "5, 65536, WRITE_BACK, true",
-        "6, 8192, WRITE_THROUGH, true",
+        "1, 4096, WRITE_THROUGH, false, 12",
+        "2, 4096, WRITE_BACK, false, 12",
+        "3, 16384, WRITE_THROUGH, false, 12",
+        "4, 16384, WRITE_BACK, false, 12",
+        "5, 65536, WRITE_BACK, true, 12",
+        "6, 8192, WRITE_THROUGH, true, 12",
+        "7, 4096, WRITE_THROUGH, false, 32",
+        "8, 4096, WRITE_BACK, false, 32",
     })
-    void matchesAByteArray(long seed, int pageSize, WritePolicy policy, boolean debug) throws IOException {
+    void matchesAByteArray(long offset, int pageSize, WritePolicy policy, boolean debug, int frames)
+            throws IOException {
+        long seed = Long.getLong("warmcache.random.seed", 0) + offset;
         System.out.println("seed " + seed);
-        new Run(seed, pageSize, policy, debug).run(4000);
+        new Run(seed, pageSize, policy, debug, frames).run(4000);
     }
 
     private static final class Run {
@@ -48,10 +54,14 @@ class RandomOperationsTest {
         Cache cache;
         PagedFile file;
 
-        Run(long seed, int pageSize, WritePolicy policy, boolean debug) throws IOException {
+        /** With 32 frames or more there is reading ahead. */
+        Run(long seed, int pageSize, WritePolicy policy, boolean debug, int frames) throws IOException {
             random = new Random(seed);
             this.policy = policy;
-            config = CacheConfig.of("model", 12L * pageSize).withPageSize(pageSize).withDebug(debug);
+            config = CacheConfig.of("model", (long) frames * pageSize)
+                    .withPageSize(pageSize)
+                    .withDebug(debug)
+                    .withOptions(Map.of("core.readAheadShare", "50"));
             segment = new HeapBackend.Segment(config);
             open();
         }
@@ -111,7 +121,7 @@ class RandomOperationsTest {
         void step() throws IOException {
             assertEquals(model.length, file.size());
             int page = file.pages() == 0 ? 0 : random.nextInt((int) file.pages());
-            switch (random.nextInt(20)) {
+            switch (random.nextInt(22)) {
                 case 0, 1, 2, 3, 4 -> {
                     int at = offset();
                     byte[] target = new byte[length()];
@@ -140,6 +150,8 @@ class RandomOperationsTest {
                 case 14 -> file.force();
                 case 15 -> overwritePin();
                 case 16 -> file.prefetch(page, 5);
+                case 20 -> batch(page);
+                case 21 -> scan(page);
                 case 17 -> {
                     if (random.nextInt(10) == 0) {
                         file.close();
@@ -160,6 +172,37 @@ class RandomOperationsTest {
                         cache.maintenance.stop(); // what a death leaves
                         open();
                     }
+                }
+            }
+        }
+
+        void batch(int page) throws IOException {
+            long[] pages = random.longs(random.nextInt(9), 0, Math.max(1, file.pages()))
+                    .toArray();
+            if (file.pages() == 0) {
+                return;
+            }
+            if (random.nextBoolean()) {
+                file.prefetch(pages);
+                return;
+            }
+            int read = file.load(pages);
+            assertTrue(read <= pages.length, () -> read + " of " + pages.length + " pages read");
+            readPage(page);
+        }
+
+        /** From somewhere to the end, so that what comes is read ahead, if the cache is large enough. */
+        void scan(int from) {
+            int pageSize = file.pageSize();
+            try (PageCursor cursor = file.cursor()) {
+                for (int page = from; page < file.pages(); page++) {
+                    int at = random.nextInt(Math.min(pageSize, model.length - page * pageSize));
+                    cursor.seek(page);
+                    byte value;
+                    do {
+                        value = cursor.getByte(at);
+                    } while (cursor.shouldRetry());
+                    assertEquals(model[page * pageSize + at], value, "byte " + at + " of page " + page);
                 }
             }
         }

@@ -176,6 +176,9 @@ public final class Replacement {
     /** Frames that main may hold without taking a place from one of its own. */
     private int mainShare;
 
+    /** Frames that probation holds beyond that, whose pages have not been used for the first time yet. */
+    private int aside;
+
     /** Nothing was evicted yet, and pages go straight to main: it can only be judged when it is full. */
     private boolean filling = true;
 
@@ -237,6 +240,14 @@ public final class Replacement {
 
     /** The page of {@code keyHash} was faulted into {@code frame}, which was free. */
     public void loaded(int frame, long keyHash) {
+        loaded(frame, keyHash, false);
+    }
+
+    /**
+     * As {@link #loaded(int, long)}. Nobody has asked for a page that was read {@code ahead}: it gets into main by its
+     * ghost alone, also while there is room.
+     */
+    public void loaded(int frame, long keyHash, boolean ahead) {
         assert queue[frame] == NONE : "loaded into a frame in use: " + frame;
         removed(frame);
         long reuseDistance = ghosts.take(keyHash, now);
@@ -244,8 +255,23 @@ public final class Replacement {
             tellGhost();
         }
         budget = (int) Math.round(handSteps);
-        enter(frame, filling ? size[MAIN] < mainShare : reuseDistance >= 0 && contest(reuseDistance, ghostProbation));
+        enter(
+                frame,
+                filling
+                        ? size[MAIN] < mainShare && !ahead
+                        : reuseDistance >= 0 && contest(reuseDistance, ghostProbation));
         tellLearned();
+    }
+
+    /**
+     * So many of the pages in memory were read before anybody asked for them, and nobody has yet: probation is longer
+     * by them, so that they neither push each other out nor are old before their first use.
+     */
+    public void aside(int pages) {
+        if (aside != pages) {
+            aside = pages;
+            ageYoung();
+        }
     }
 
     /** The frame was freed other than by eviction; a frame that was free already stays so. */
@@ -291,7 +317,7 @@ public final class Replacement {
             unlink(frame);
             queue[frame] = CANDIDATE;
         }
-        mainShare = Math.max(0, size[YOUNG] + size[OLD] + size[MAIN] - probation);
+        mainShare = Math.max(0, size[YOUNG] + size[OLD] + size[MAIN] - probation - aside);
         return frame;
     }
 
@@ -324,7 +350,7 @@ public final class Replacement {
     }
 
     private boolean probationIsShort() {
-        return size[YOUNG] + size[OLD] < probation;
+        return size[YOUNG] + size[OLD] < probation + aside;
     }
 
     /** The page in the candidate {@code frame} was evicted and the frame is free. */
@@ -600,7 +626,7 @@ public final class Replacement {
             linked += list == NONE || list == CANDIDATE ? 1 : 0;
         }
         require(linked == queue.length, "frames accounted for", linked);
-        require(size[YOUNG] <= Math.max(1, probation / 2), "young frames", size[YOUNG]);
+        require(size[YOUNG] <= Math.max(1, probation / 2) + aside, "young frames", size[YOUNG]);
     }
 
     private void require(boolean condition, String otherwise, int number) {
@@ -686,7 +712,7 @@ public final class Replacement {
     }
 
     private void ageYoung() {
-        while (size[YOUNG] > Math.max(1, probation / 2)) {
+        while (size[YOUNG] > Math.max(1, probation / 2) + aside) {
             int frame = head[YOUNG];
             uses.set(frame, 0);
             unlink(frame);

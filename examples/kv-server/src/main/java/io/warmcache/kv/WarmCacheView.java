@@ -63,6 +63,8 @@ final class WarmCacheView implements CacheView {
     private static void counters(Map<String, String> fields, CacheStats stats) {
         put(fields, "hits", stats.hits());
         put(fields, "misses", stats.misses());
+        put(fields, "read_ahead", stats.readAhead());
+        put(fields, "read_ahead_unused", stats.readAheadUnused());
         fields.put("hit_ratio", String.format(Locale.ROOT, "%.6f", stats.hitRatio()));
         put(fields, "evictions", stats.evictions());
         put(fields, "frames_resident", stats.residentFrames());

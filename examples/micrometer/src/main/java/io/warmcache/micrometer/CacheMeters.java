@@ -40,6 +40,9 @@ public final class CacheMeters implements MeterBinder {
         String accesses = "Page accesses";
         counter(registry, "accesses", accesses, "", Tags.of("result", "hit"), c -> c.stats().hits());
         counter(registry, "accesses", accesses, "", Tags.of("result", "miss"), c -> c.stats().misses());
+        String ahead = "Pages read before they were asked for";
+        counter(registry, "read.ahead", ahead, "", none, c -> c.stats().readAhead());
+        counter(registry, "read.ahead.unused", ahead + ", and evicted unused", "", none, CacheMeters::unused);
         counter(registry, "evictions", "Frames given up for others", "", none, c -> c.stats().evictions());
         counter(registry, "read", "Read from stores", "bytes", none, c -> c.stats().bytesRead());
         counter(registry, "written", "Written to stores", "bytes", none, c -> c.stats().bytesWritten());
@@ -66,6 +69,10 @@ public final class CacheMeters implements MeterBinder {
                 .description("From the start of open until every lookup was answered")
                 .tags(tags)
                 .register(registry);
+    }
+
+    private static double unused(PageCache cache) {
+        return cache.stats().readAheadUnused();
     }
 
     private static double validationFailures(PageCache cache) {

@@ -211,6 +211,16 @@ final class CheckedFile implements PagedFile {
     }
 
     @Override
+    public void prefetch(long[] pages) {
+        file.prefetch(pages);
+    }
+
+    @Override
+    public int load(long[] pages) throws IOException {
+        return file.load(pages);
+    }
+
+    @Override
     public PageExplanation explain(long page) {
         return file.explain(page);
     }

@@ -1,0 +1,364 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.Bench.pages;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.warmcache.CacheConfig;
+import io.warmcache.CacheStats;
+import io.warmcache.PageCursor;
+import io.warmcache.ReadPin;
+import io.warmcache.WritePin;
+import io.warmcache.WritePolicy;
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.IntStream;
+import java.util.stream.LongStream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Who reads from front to back finds the pages in memory, and nobody else's leave it ({@code docs/internals.md}). */
+class ReadAheadTest {
+    private static final int PAGES = 250;
+
+    /** 32 of 64 frames for pages read ahead: windows of 4, 8, and 16 pages. */
+    private static CacheConfig config() {
+        return Bench.patient(64).withOptions(Map.of("core.readAheadShare", "50"));
+    }
+
+    private static Bench bench() throws IOException {
+        return new Bench(config(), WritePolicy.WRITE_BACK, pages(1, PAGES));
+    }
+
+    private static CacheStats stats(Bench bench) {
+        return bench.cache.stats();
+    }
+
+    private static void await(Bench bench, long readAhead) {
+        Bench.awaitThat(readAhead + " pages read ahead", () -> stats(bench).readAhead() >= readAhead);
+    }
+
+    /** Ends all that is under way, so that what is counted stays. */
+    private static void end(Bench bench) throws IOException {
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    enum Way {
+        CURSOR,
+        STAMP,
+        PIN,
+        BULK,
+        LAMBDA,
+        WRITE
+    }
+
+    private static void read(Bench bench, Way way, long page) throws IOException {
+        byte expected = (byte) (page + 1);
+        switch (way) {
+            case CURSOR -> {
+                try (PageCursor cursor = bench.file.cursor()) {
+                    byte value;
+                    cursor.seek(page);
+                    do {
+                        value = cursor.getByte(7);
+                    } while (cursor.shouldRetry());
+                    assertEquals(expected, value);
+                }
+            }
+            case STAMP -> {
+                long stamp = bench.file.stamp(page);
+                assertTrue(bench.file.valid(page, stamp) || stamp != 0);
+            }
+            case PIN -> {
+                try (ReadPin pin = bench.file.pin(page)) {
+                    assertEquals(expected, pin.segment().get(ValueLayout.JAVA_BYTE, 7));
+                }
+            }
+            case BULK -> assertEquals(expected, (byte) bench.first(page));
+            case LAMBDA ->
+                assertEquals(
+                        expected,
+                        (byte) bench.file.read(page, (memory, offset) ->
+                                memory.get(ValueLayout.JAVA_BYTE, offset)));
+            case WRITE -> {
+                try (WritePin pin = bench.file.pinForWrite(page)) {
+                    assertEquals(expected, pin.segment().get(ValueLayout.JAVA_BYTE, 7));
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(Way.class)
+    void theThirdMissInARowHasMoreReadAndFirstUsesHaveTheNext(Way way) throws IOException {
+        Bench bench = bench();
+        for (int page = 0; page < 3; page++) {
+            assertEquals(0, stats(bench).readAhead());
+            read(bench, way, page);
+        }
+        await(bench, 4); // 3 to 6
+        read(bench, way, 3);
+        await(bench, 4 + 8); // 7 to 14
+        for (int page = 4; page < 7; page++) {
+            read(bench, way, page);
+        }
+        assertEquals(4 + 8, stats(bench).readAhead());
+        read(bench, way, 7);
+        await(bench, 4 + 8 + 16);
+        assertEquals(3, stats(bench).misses());
+        for (int page = 8; page < 15; page++) {
+            read(bench, way, page);
+        }
+        read(bench, way, 15);
+        await(bench, 4 + 8 + 16 + 16); // no more than half of what may be unused
+        assertEquals(3, stats(bench).misses());
+        assertEquals(0, stats(bench).readAheadUnused());
+        assertEquals((3 + 44) * 4096, stats(bench).bytesRead());
+        end(bench);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1", "5", "64"})
+    void aScanReadsEachPageAsItIs(int count) throws IOException {
+        Bench bench = bench();
+        for (int round = 0; round < 3; round++) {
+            for (int page = 0; page < PAGES; page += count) {
+                byte[] bytes = bench.read(page * 4096L, count * 4096);
+                for (int at = 0; at < bytes.length; at += 4096) {
+                    assertEquals((byte) (page + at / 4096 + 1), bytes[at]);
+                }
+            }
+        }
+        bench.cache.maintenance.stop();
+        assertTrue(stats(bench).misses() + stats(bench).readAhead() >= 3 * (PAGES - 64));
+        end(bench);
+    }
+
+    @Test
+    void pagesReadInNoOrderHaveNothingReadAhead() throws IOException {
+        long seed = 17;
+        List<Integer> order = new ArrayList<>(IntStream.range(0, PAGES).boxed().toList());
+        Collections.shuffle(order, new Random(seed));
+        Bench bench = bench();
+        for (int page : order) {
+            bench.first(page);
+        }
+        for (int page = PAGES; --page >= 0; ) {
+            bench.first(page);
+        }
+        bench.cache.maintenance.stop();
+        assertEquals(0, stats(bench).readAhead(), "seed " + seed);
+        end(bench);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"core.readAhead, off", "core.readAhead, 0", "core.maintenance, off", "core.readAheadShare, 0"})
+    void itCanBeTurnedOff(String option, String value) throws IOException {
+        Bench bench = new Bench(
+                config().withOptions(
+                        option.equals("core.readAheadShare")
+                                ? Map.of(option, value)
+                                : Map.of("core.readAheadShare", "50", option, value)),
+                WritePolicy.WRITE_BACK,
+                pages(1, PAGES));
+        for (int page = 0; page < PAGES; page++) {
+            read(bench, Way.CURSOR, page);
+        }
+        assertEquals(0, stats(bench).readAhead());
+        assertEquals(PAGES, stats(bench).misses());
+        end(bench);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"core.readAhead, fast", "core.readAhead, -1", "core.readAheadShare, 51", "core.readAhead, 1048577"})
+    void senselessSettingsAreRefusedByName(String option, String value) {
+        CacheConfig config = Bench.patient(64).withOptions(Map.of(option, value));
+        IllegalArgumentException refused = assertThrows(
+                IllegalArgumentException.class, () -> new Bench(config, WritePolicy.WRITE_BACK, pages(1, 8)));
+        assertTrue(String.valueOf(refused.getMessage()).contains(option), refused::toString);
+    }
+
+    @Test
+    void readersOfDifferentPartsAreToldApart() throws IOException {
+        Bench bench = bench();
+        for (int step = 0; step < 3; step++) {
+            for (int reader = 0; reader < 4; reader++) {
+                bench.first(reader * 50 + step);
+            }
+        }
+        await(bench, 4 * 4);
+        for (int reader = 0; reader < 4; reader++) {
+            bench.first(reader * 50 + 4);
+        }
+        assertEquals(12, stats(bench).misses());
+        end(bench);
+    }
+
+    /** As of a page that a miss brings in: else a scan would look like use. */
+    @ParameterizedTest
+    @EnumSource(value = Way.class, names = {"CURSOR", "STAMP", "PIN", "BULK", "LAMBDA"})
+    void theFirstUseIsNotCounted(Way way) throws IOException {
+        Bench bench = bench();
+        for (int page = 0; page < 3; page++) {
+            read(bench, way, page);
+        }
+        await(bench, 4);
+        assertEquals(0, TranslationWord.uses(bench.word(5)));
+        read(bench, way, 5);
+        assertEquals(0, TranslationWord.uses(bench.word(5)));
+        read(bench, way, 5);
+        assertTrue(TranslationWord.uses(bench.word(5)) > 0);
+        end(bench);
+    }
+
+    @Test
+    void whatIsNeverUsedIsEvictedAndCountedAndTheWindowShrinks() throws IOException {
+        Bench bench = bench();
+        for (int page = 0; page < 3; page++) {
+            bench.first(page);
+        }
+        await(bench, 4);
+        bench.first(3);
+        await(bench, 12);
+        bench.first(7);
+        await(bench, 28); // 4 to 6 and 8 to 30 are there and not used
+        Bench.awaitThat(
+                "all there",
+                () -> LongStream.range(0, 31).allMatch(page -> bench.state(page) == TranslationWord.RESIDENT));
+        assertEquals(150, bench.file.load(LongStream.range(100, PAGES).toArray()));
+        assertEquals(26, stats(bench).readAheadUnused());
+        assertEquals(TranslationWord.EMPTY, bench.state(8));
+        bench.first(8);
+        await(bench, 28 + 8); // the last window had 16
+        bench.cache.maintenance.stop();
+        assertEquals(28 + 8, stats(bench).readAhead());
+        end(bench);
+    }
+
+    @Test
+    void aReadThatFailsAheadFailsNobodyWhoHasNotGotThere() throws IOException {
+        Bench bench = bench();
+        bench.store.hook = (operation, position, length) -> {
+            if (position >= 6 * 4096) {
+                throw new IOException("injected at " + position);
+            }
+        };
+        for (int page = 0; page < 6; page++) {
+            assertEquals(page + 1, bench.first(page));
+        }
+        assertThrows(IOException.class, () -> bench.first(6));
+        bench.fail("");
+        for (int page = 6; page < 100; page++) {
+            assertEquals(page + 1, bench.first(page));
+        }
+        assertTrue(bench.cache.health().healthy());
+        end(bench);
+    }
+
+    @Test
+    void aTruncateWaitsForWhatIsReadAhead() throws Exception {
+        Bench bench = bench();
+        Bench.Gate gate = gateAt(bench, 5);
+        for (int page = 0; page < 3; page++) {
+            bench.first(page);
+        }
+        gate.awaitReached();
+        var cutting = Bench.run(() -> bench.file.truncate(4 * 4096 + 10));
+        cutting.awaitParked();
+        gate.open();
+        cutting.get();
+        assertThrows(IndexOutOfBoundsException.class, () -> bench.file.pin(5));
+        bench.file.truncate(PAGES * 4096L);
+        assertEquals(5, bench.first(4));
+        for (int page = 5; page < 20; page++) {
+            assertEquals(0, bench.first(page));
+        }
+        end(bench);
+    }
+
+    @Test
+    void theCloseOfTheFileWaitsForWhatIsReadAhead() throws Exception {
+        Bench bench = bench();
+        Bench.Gate gate = gateAt(bench, 5);
+        for (int page = 0; page < 3; page++) {
+            bench.first(page);
+        }
+        gate.awaitReached();
+        var closing = Bench.run(() -> bench.file.close());
+        closing.awaitParked();
+        assertEquals(false, bench.store.closed);
+        gate.open();
+        closing.get();
+        bench.map();
+        for (int page = 0; page < PAGES; page++) {
+            assertEquals((byte) (page + 1), (byte) bench.first(page));
+        }
+        end(bench);
+    }
+
+    @Test
+    void aDeathLeavesPagesReadAheadToItsSuccessor() throws IOException {
+        Bench bench = bench();
+        for (int page = 0; page < 3; page++) {
+            bench.first(page);
+        }
+        await(bench, 4);
+        bench.die();
+        assertEquals(7, bench.cache.recovery().kept());
+        for (int page = 0; page < 7; page++) {
+            assertEquals(page + 1, bench.first(page));
+        }
+        assertEquals(0, stats(bench).misses());
+        end(bench);
+    }
+
+    @Test
+    void aScanTakesTheFramesOfNoPageInUse() throws IOException {
+        int frames = 1024;
+        int hot = frames * 7 / 10;
+        int scanned = 3 * frames;
+        long seed = 5;
+        Random random = new Random(seed);
+        Bench bench = new Bench(Bench.patient(frames), WritePolicy.WRITE_THROUGH, pages(0, hot + scanned));
+        for (int i = 0; i < 20 * frames; i++) {
+            bench.first(random.nextInt(hot));
+        }
+        for (int i = 0; i < scanned; i++) {
+            if (i == 3) {
+                await(bench, 1);
+            }
+            for (int touch = 0; touch < 8; touch++) {
+                assertEquals((byte) (hot + i), (byte) bench.first(hot + i));
+            }
+        }
+        long left = LongStream.range(0, hot)
+                .filter(page -> bench.state(page) == TranslationWord.RESIDENT)
+                .count();
+        assertTrue(left >= 0.95 * hot, left + " of " + hot + " left, seed " + seed);
+        end(bench);
+    }
+
+    /** Holds the first read of a page. */
+    private static Bench.Gate gateAt(Bench bench, long page) {
+        Bench.Gate gate = bench.new Gate("read");
+        MemoryStore.Hook hook = bench.store.hook;
+        AtomicInteger passed = new AtomicInteger();
+        bench.store.hook = (operation, position, length) -> {
+            if (position == page << 12 && passed.getAndIncrement() == 0) {
+                hook.before(operation, position, length);
+            }
+        };
+        return gate;
+    }
+}
