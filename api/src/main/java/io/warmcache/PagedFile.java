@@ -106,11 +106,11 @@ public interface PagedFile extends AutoCloseable {
      */
     void prefetch(long first, int count);
 
-    /** As {@link #prefetch(long, int)}, of pages anywhere in the file, in any order: up to 16 reads at a time. */
+    /** As {@link #prefetch(long, int)}, of pages anywhere in the file, in any order: up to 32 reads at a time. */
     void prefetch(long[] pages);
 
     /**
-     * Reads those of {@code pages} that are not in memory, up to 17 at a time, neighbours by one call of the store, and
+     * Reads those of {@code pages} that are not in memory, up to 33 at a time, neighbours by one call of the store, and
      * returns when the last of them is there: for a caller that knows of several pages it will need, such as the leaves
      * under an inner node, and would else wait for one after the other. Order does not matter, nor does a page named
      * twice. Nothing is held afterwards: the pages are read as any others, and are hits unless they were evicted

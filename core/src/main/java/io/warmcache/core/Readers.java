@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Readers {
     /** Reads at once beside their caller's own. Enough to keep a disk's queue full. */
-    static final int MOST_THREADS = 16;
+    static final int MOST_THREADS = 32;
 
     private static final int MOST_QUEUED = 1024;
 

@@ -300,7 +300,8 @@ final class MissPairs {
         }
     }
 
-    private Load raw(RawFile file, int threads, int size) {
+    /** @param memory bytes that each thread reads into, here and there: more than a processor's caches, or a page */
+    private Load raw(RawFile file, int threads, long memory) {
         LongAdder reads = new LongAdder();
         return new Load(
                 threads,
@@ -308,9 +309,11 @@ final class MissPairs {
                 (number, stop) -> {
                     SplittableRandom random = new SplittableRandom();
                     try (Arena arena = Arena.ofConfined()) {
-                        MemorySegment target = arena.allocate(size, PAGE);
+                        MemorySegment target = arena.allocate(memory, PAGE);
                         while (!stop.isNow()) {
-                            file.read(random.nextLong(pages) * PAGE, target);
+                            file.read(
+                                    random.nextLong(pages) * PAGE,
+                                    target.asSlice(random.nextLong(memory / PAGE) * PAGE, PAGE));
                             reads.increment();
                         }
                     }
@@ -373,6 +376,7 @@ final class MissPairs {
                 for (int n : threads) {
                     loads.put("cache, " + n, misses(cache, file, n, false));
                     loads.put("raw, " + n, raw(direct, n, PAGE));
+                    loads.put("raw to many pages, " + n, raw(direct, n, cache.capacity() / n));
                 }
                 measure(loads);
             } finally {
@@ -382,6 +386,7 @@ final class MissPairs {
         header();
         for (int n : threads) {
             print("misses", "cache, " + n, "raw, " + n);
+            print("misses", "cache, " + n, "raw to many pages, " + n);
         }
     }
 
