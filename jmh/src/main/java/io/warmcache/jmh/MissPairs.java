@@ -8,6 +8,7 @@ import io.warmcache.PageCache;
 import io.warmcache.PageCursor;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
+import io.warmcache.core.checksum.Xxh64;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
@@ -300,8 +301,14 @@ final class MissPairs {
         }
     }
 
-    /** @param memory bytes that each thread reads into, here and there: more than a processor's caches, or a page */
+    /**
+     * Raw reads.
+     *
+     * @param memory bytes that each thread reads into, here and there: if more than a page, what was read is also
+     *     summed, as no cache can do without that is to know later what it has
+     */
     private Load raw(RawFile file, int threads, long memory) {
+        Xxh64 checksum = new Xxh64();
         LongAdder reads = new LongAdder();
         return new Load(
                 threads,
@@ -311,9 +318,11 @@ final class MissPairs {
                     try (Arena arena = Arena.ofConfined()) {
                         MemorySegment target = arena.allocate(memory, PAGE);
                         while (!stop.isNow()) {
-                            file.read(
-                                    random.nextLong(pages) * PAGE,
-                                    target.asSlice(random.nextLong(memory / PAGE) * PAGE, PAGE));
+                            long at = random.nextLong(memory / PAGE) * PAGE;
+                            file.read(random.nextLong(pages) * PAGE, target.asSlice(at, PAGE));
+                            if (memory > PAGE && checksum.block(target, at, 1, 2, 3, 4, 5) == 0) {
+                                throw new IllegalStateException("a checksum is never 0");
+                            }
                             reads.increment();
                         }
                     }
@@ -376,7 +385,7 @@ final class MissPairs {
                 for (int n : threads) {
                     loads.put("cache, " + n, misses(cache, file, n, false));
                     loads.put("raw, " + n, raw(direct, n, PAGE));
-                    loads.put("raw to many pages, " + n, raw(direct, n, cache.capacity() / n));
+                    loads.put("raw and checksum, " + n, raw(direct, n, cache.capacity() / n));
                 }
                 measure(loads);
             } finally {
@@ -386,7 +395,7 @@ final class MissPairs {
         header();
         for (int n : threads) {
             print("misses", "cache, " + n, "raw, " + n);
-            print("misses", "cache, " + n, "raw to many pages, " + n);
+            print("misses", "cache, " + n, "raw and checksum, " + n);
         }
     }
 
