@@ -398,7 +398,8 @@ final class FrameTable {
         for (int from = 0; from < frames; from += HINTS_BATCH) {
             int to = Math.min(from + HINTS_BATCH, frames);
             int count = 0;
-            // Without the lock, which every miss needs: most of this is waiting for memory, and most is as it was saved.
+            // Without the lock, which every miss needs: most of this is waiting for memory, and most is as it was
+            // saved.
             for (int frame = from; frame < to; frame++) {
                 if (leafOf[frame] != null && policy.hint(frame) != savedHints[frame]) {
                     changed[count++] = frame;

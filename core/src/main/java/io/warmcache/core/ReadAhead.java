@@ -10,9 +10,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Finds out who reads one file from front to back, and has read for them what comes next ({@code docs/internals.md},
  * section 15). Several readers at once are told apart by where they are. Told of misses, of waits for pages that others
- * load, and of the first use of pages that were read ahead; never of other hits. All it knows is a guess, so a call that
- * would have to wait for another one does nothing. {@link #used} is called by those who own a word or hold a pin, and
- * throws nothing.
+ * load, and of the first use of pages that were read ahead; never of other hits. All it knows is a guess, so a call
+ * that would have to wait for another one does nothing. {@link #used} is called by those who own a word or hold a
+ * pin, and throws nothing.
  */
 final class ReadAhead {
     /** {@code off}, or the most KiB that are read ahead for one reader at once. */
