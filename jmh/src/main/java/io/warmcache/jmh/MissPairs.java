@@ -486,7 +486,7 @@ final class MissPairs {
                                     while (!stop.isNow()) {
                                         var _ = file.read(next.get() * PAGE, target);
                                         done.lazySet(done.get() + many);
-                                        next.lazySet(next.get() + 2 * many <= pages ? next.get() + many : from);
+                                        next.lazySet(next.get() + 2L * many <= pages ? next.get() + many : from);
                                     }
                                 }
                             },

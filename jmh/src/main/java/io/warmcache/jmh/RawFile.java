@@ -46,6 +46,7 @@ final class RawFile implements AutoCloseable {
         }
     }
 
+    @SuppressWarnings("restricted") // native access is what is to be measured
     private static MethodHandle bind(String name, FunctionDescriptor shape, Linker.Option... options) {
         return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), shape, options);
     }
