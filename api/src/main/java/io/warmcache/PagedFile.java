@@ -106,7 +106,11 @@ public interface PagedFile extends AutoCloseable {
      */
     void prefetch(long first, int count);
 
-    /** As {@link #prefetch(long, int)}, of pages anywhere in the file, in any order: up to 32 reads at a time. */
+    /**
+     * As {@link #prefetch(long, int)}, of pages anywhere in the file, in any order: up to 32 reads at a time.
+     *
+     * @throws IllegalArgumentException if a page is negative
+     */
     void prefetch(long[] pages);
 
     /**

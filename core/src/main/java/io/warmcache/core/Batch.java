@@ -1,6 +1,8 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.core;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -14,7 +16,8 @@ import org.jspecify.annotations.Nullable;
  * come while there is something left. So it needs none of them, and waits only for runs that somebody is at.
  */
 final class Batch implements Readers.Work {
-    private static final System.Logger LOG = System.getLogger("io.warmcache");
+    /** Further failures that are attached to the first. */
+    private static final int MOST_TOLD = 16;
 
     /** Readers of one range: large reads, of which a few fill what a disk can carry. */
     private static final int RANGE_THREADS = 4;
@@ -84,7 +87,8 @@ final class Batch implements Readers.Work {
      *
      * @return how many were read
      */
-    static int load(CachedFile file, long[] pages) {
+    static int load(CachedFile file, long[] wanted) {
+        long[] pages = wanted.clone(); // what is checked is what is used
         file.backing();
         long bound = file.pages();
         for (long page : pages) {
@@ -105,15 +109,31 @@ final class Batch implements Readers.Work {
     }
 
     /** Has those of some pages read that are not in memory, if that can be done in the background. */
-    static void prefetch(CachedFile file, long[] pages) {
+    static void prefetch(CachedFile file, long[] wanted) {
+        long[] pages = wanted.clone();
         file.backing();
-        long bound = file.pages();
         for (long page : pages) {
-            file.checkPage(page, Long.MAX_VALUE);
+            if (page < 0) {
+                throw new IllegalArgumentException("page " + page + " is to be prefetched: it must be 0 or more");
+            }
         }
-        Batch batch = of(file, Arrays.stream(pages).filter(page -> page < bound).toArray(), false);
+        long bound = file.pages();
+        long[] within = Arrays.stream(pages)
+                .filter(page -> page < bound)
+                .limit(file.frames.capacity())
+                .toArray();
+        Batch batch = of(file, within, false);
         if (batch != null) {
-            batch.ask(batch.firsts.length);
+            batch.begin(batch.firsts.length);
+        }
+    }
+
+    /** Has it done by readers; in a cache without threads by the caller. */
+    private void begin(int readers) {
+        if (file.cache.hasThreads) {
+            ask(readers);
+        } else {
+            run();
         }
     }
 
@@ -131,7 +151,7 @@ final class Batch implements Readers.Work {
             firsts[i] = first + (long) i * most;
             counts[i] = Math.min(most, wanted - i * most);
         }
-        new Batch(file, firsts, counts, file.bulkIo::prefetch).ask(Math.min(firsts.length, RANGE_THREADS));
+        new Batch(file, firsts, counts, file.bulkIo::prefetch).begin(Math.min(firsts.length, RANGE_THREADS));
     }
 
     private void ask(int helpers) {
@@ -145,18 +165,31 @@ final class Batch implements Readers.Work {
     @Override
     public void run() {
         for (int i = begun.getAndIncrement(); i < firsts.length; i = begun.getAndIncrement()) {
+            boolean goesOn = true;
             try {
-                read.addAndGet(loading.load(firsts[i], counts[i]));
+                int now = loading.load(firsts[i], counts[i]);
+                goesOn = now != BulkIo.NO_FRAME;
+                read.addAndGet(Math.max(0, now));
             } catch (Throwable t) {
-                LOG.log(System.Logger.Level.DEBUG, "reading a batch of pages failed", t);
-                if (!failure.compareAndSet(null, t)) {
-                    Throwable first = failure.get();
-                    if (first != null && !t.equals(first)) {
-                        first.addSuppressed(t);
+                failed(t);
+                // A read that fails says nothing of the others; a cache that is closed, or full, does.
+                goesOn = t instanceof IOException || t instanceof UncheckedIOException;
+            } finally {
+                if (!goesOn) {
+                    for (int left = begun.getAndSet(firsts.length); left < firsts.length; left++) {
+                        ended.countDown();
                     }
                 }
-            } finally {
                 ended.countDown();
+            }
+        }
+    }
+
+    private void failed(Throwable t) {
+        if (!failure.compareAndSet(null, t)) {
+            Throwable first = failure.get();
+            if (first != null && !t.equals(first) && first.getSuppressed().length < MOST_TOLD) {
+                first.addSuppressed(t);
             }
         }
     }

@@ -16,6 +16,9 @@ import java.util.List;
 
 /** Byte ranges over pages: bulk reads, bulk writes, and loading runs of pages at once. */
 final class BulkIo {
+    /** What a reading returns that waits for no frame. */
+    static final int NO_FRAME = -1;
+
     /** Disturbed copies of one page before it is pinned instead. */
     private static final int OPTIMISTIC_TRIES = 16;
 
@@ -109,7 +112,7 @@ final class BulkIo {
                 } else if (frames.isAhead(TranslationWord.frame(word))) {
                     file.readAhead.used(TranslationWord.frame(word), page);
                     if (once) {
-                        frames.evictFirst(TranslationWord.frame(word));
+                        evictFirst(TranslationWord.frame(word));
                     }
                 }
                 long from = ((long) TranslationWord.frame(word) << file.pageShift) + offset;
@@ -154,7 +157,7 @@ final class BulkIo {
             if (read && evictFirst) {
                 long loaded = TranslationWord.acquire(leaf, slot);
                 if (TranslationWord.isResident(loaded)) {
-                    frames.evictFirst(TranslationWord.frame(loaded));
+                    evictFirst(TranslationWord.frame(loaded));
                 }
             }
             return read;
@@ -183,7 +186,7 @@ final class BulkIo {
                 page++;
             } else if (TranslationWord.state(word) == EMPTY) {
                 int most = (int) Math.min(end - page, batch());
-                int loaded = loadEmpty(leaf, page, word, most, file.deadline(), Purpose.DEMAND, -1);
+                int loaded = Math.max(0, loadEmpty(leaf, page, word, most, file.deadline(), Purpose.DEMAND, -1));
                 read += loaded;
                 page += loaded;
             } else if (file.settle(leaf, slot, page, word, file.deadline())) {
@@ -201,10 +204,11 @@ final class BulkIo {
      * @return the number of pages read, 0 also if the word has changed
      */
     int warm(long[] leaf, long first, long word, int count) throws IOException {
-        return loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, Purpose.WARM, -1);
+        return Math.max(
+                0, loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, Purpose.WARM, -1));
     }
 
-    /** Returns how many pages were read. */
+    /** Returns how many pages were read, or {@link #NO_FRAME} if none could be had at once. */
     private int loadEmpty(
             long[] leaf, long first, long word, int most, long deadline, Purpose purpose, long marker)
             throws IOException {
@@ -229,7 +233,7 @@ final class BulkIo {
                     : takeAtOnce(first, purpose);
             if (run[0] < 0) {
                 file.giveUp(leaf, slot, first, word, -1);
-                return 0;
+                return NO_FRAME;
             }
             while (owned < most && ownNext(first + owned, leaves, words, run, owned, purpose)) {
                 owned++;
@@ -256,12 +260,32 @@ final class BulkIo {
             }
             file.publish(leaves[i], RadixIndex.slot(page), page, TranslationWord.of(words[i], RESIDENT, run[i]));
             if (purpose == Purpose.ONCE) {
-                frames.evictFirst(run[i]);
+                evictFirst(run[i]);
             }
         }
-        (purpose == Purpose.AHEAD ? file.counters.readAhead : file.counters.misses).add(owned);
-        file.counters.bytesRead.add((long) owned << file.pageShift);
+        if (purpose == Purpose.AHEAD) {
+            file.counters.readAhead.addAndGet(owned);
+        }
+        try {
+            if (purpose != Purpose.AHEAD) {
+                file.counters.misses.add(owned);
+            }
+            file.counters.bytesRead.add((long) owned << file.pageShift);
+        } catch (OutOfMemoryError e) {
+            return owned; // the pages are there: what is counted is a little low
+        }
         return owned;
+    }
+
+    /** Of a page that nobody holds any more: a cache that is being closed meanwhile has no hints to write. */
+    private void evictFirst(int frame) {
+        try {
+            frames.evictFirst(frame);
+        } catch (IllegalStateException e) {
+            if (!file.cache.closing) {
+                throw e;
+            }
+        }
     }
 
     /** A frame, or -1. */
@@ -304,12 +328,18 @@ final class BulkIo {
         return true;
     }
 
-    /** Reads what is EMPTY of some pages, as far as it can be had at once; returns how many pages that were. */
+    /**
+     * Reads what is EMPTY of some pages, as far as it can be had at once; returns how many pages that were, or {@link
+     * #NO_FRAME} if it ended since there was none: a look for one is a look at all of them.
+     */
     int prefetch(long first, int count) throws IOException {
         int read = 0;
         long end = Math.min(first + count, file.pages());
         for (long page = first; page < end; ) {
             int loaded = readEmpty(page, end, Purpose.PREFETCH, -1);
+            if (loaded == NO_FRAME) {
+                return NO_FRAME;
+            }
             read += loaded;
             page += Math.max(1, loaded);
         }
@@ -320,7 +350,7 @@ final class BulkIo {
      * H2: reads a page if it is EMPTY, and with it as many of the following, up to {@code end}, as can be had at once.
      *
      * @param marker the page whose first use is to be told
-     * @return how many pages were read, each of which is marked; if this throws none is
+     * @return how many pages were read, each of which is marked, or {@link #NO_FRAME}; if this throws none is
      */
     int readAhead(long page, long end, long marker) throws IOException {
         return readEmpty(page, end, Purpose.AHEAD, marker);
@@ -328,6 +358,7 @@ final class BulkIo {
 
     private int readEmpty(long page, long end, Purpose purpose, long marker) throws IOException {
         file.backing();
+        file.checkPage(page, RadixIndex.MAX_PAGES);
         long[] leaf = file.index.leafOrCreate(page);
         long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
         return TranslationWord.state(word) == EMPTY

@@ -73,6 +73,9 @@ final class Cache implements PageCache {
     /** Null unless the cache is paranoid. */
     final @Nullable UnlockSums unlockSums;
 
+    /** Whether there are threads beside those of the callers. */
+    final boolean hasThreads;
+
     /** Pages read ahead at once for one reader, at most. */
     final int mostAhead;
 
@@ -130,6 +133,7 @@ final class Cache implements PageCache {
         epoch = new WrapEpoch(versionBits);
         frames = new FrameTable(backend, counters, epoch, waiters, ReadAhead.percent(config.options()));
         unlockSums = "on".equals(config.options().get(OPTION_PARANOID)) ? new UnlockSums(this) : null;
+        hasThreads = !"off".equals(config.options().get(OPTION_MAINTENANCE));
         mostAhead = ReadAhead.most(config.options(), frames.pageShift);
         recovery = new Recovery(this);
         maintenance = new Maintenance(this);
@@ -595,7 +599,7 @@ final class Cache implements PageCache {
         return new CacheStats(
                 counters.hits.sum(),
                 counters.misses.sum(),
-                counters.readAhead.sum(),
+                counters.readAhead.get(),
                 counters.readAheadUnused.get(),
                 counters.evictions.sum(),
                 counters.pagesWritten.sum(),
@@ -696,7 +700,7 @@ final class Cache implements PageCache {
             dropMemory |= drop;
             closing = true;
             VarHandle.fullFence(); // before any look at the index: the other side of a pin
-            maintenance.stop();
+            maintenance.stopBeside();
             images.stopThreads();
             int held = awaitPins(System.nanoTime() + nanos(grace));
             if (held > 0) {

@@ -352,15 +352,15 @@ final class CachedFile {
         if (uses < TranslationWord.MAX_USE && !wasAhead) {
             pinned += use * TranslationWord.ONE_USE;
         }
+        if (wasAhead) {
+            readAhead.used(frame, page); // before there is a pin that could be lost
+        }
         if (!TranslationWord.cas(leaf, slot, word, pinned)) {
             return false;
         }
         if (cache.closing || !open) {
             unpin(leaf, slot, frame, page);
             return false;
-        }
-        if (wasAhead) {
-            readAhead.used(frame, page);
         }
         return true;
     }
@@ -761,6 +761,7 @@ final class CachedFile {
             long state = TranslationWord.state(word);
             ExclusivePin pin = null;
             if (state == RESIDENT && (word & (PIN_MASK | FLUSH)) == 0) {
+                firstUse(page, TranslationWord.frame(word));
                 if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, EXCLUSIVE))) {
                     continue;
                 }
@@ -768,7 +769,6 @@ final class CachedFile {
                     if (!missed) {
                         counters.hits.increment();
                     }
-                    firstUse(page, TranslationWord.frame(word));
                     pin = latched(leaf, slot, page, word, extending);
                 }
             } else if (state != EMPTY

@@ -13,9 +13,10 @@ import java.util.concurrent.atomic.LongAdder;
 final class Counters {
     final LongAdder hits = new LongAdder();
     final LongAdder misses = new LongAdder();
-    final LongAdder readAhead = new LongAdder();
 
-    /** Counted with a word owned, so it must not need memory. */
+    // Counted in the middle of something, so they must not need memory.
+
+    final AtomicLong readAhead = new AtomicLong();
     final AtomicLong readAheadUnused = new AtomicLong();
 
     final LongAdder evictions = new LongAdder();

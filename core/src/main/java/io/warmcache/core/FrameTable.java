@@ -162,6 +162,7 @@ final class FrameTable {
         survivor = new byte[frames];
         ahead = new byte[frames];
         this.aheadPercent = aheadPercent;
+        var _ = takeAhead(0); // linked now, since later it is called with a word owned
         history = new FrameHistory(frames);
         free = new int[frames];
         retired = new BitSet(frames); // never to be enlarged with a word owned
@@ -437,7 +438,7 @@ final class FrameTable {
     int tryTake(long keyHash, boolean ahead) {
         lockPolicy();
         try {
-            policy.aside(Math.min(aheadUnused.get(), aheadShare()));
+            policy.aside(Math.clamp(aheadUnused.get(), 0, aheadShare()));
             int frame = take();
             if (frame >= 0) {
                 takenSinceSave++;

@@ -204,6 +204,14 @@ final class Maintenance {
 
     /** Ends the thread and the readers of all files, and waits for what they are at. */
     void stop() {
+        stopBeside();
+        for (CachedFile file : cache.files()) {
+            file.readers.await();
+        }
+    }
+
+    /** As {@link #stop}, but waits for no reader: a store may hang, and what is being read is held like any page. */
+    void stopBeside() {
         lock.lock();
         try {
             stop = true; // before any look at the files: who has readers made later sees it

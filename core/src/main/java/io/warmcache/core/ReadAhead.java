@@ -43,6 +43,9 @@ final class ReadAhead {
     /** Pages of this file that were evicted unused since the last look. */
     private final AtomicInteger wasted = new AtomicInteger();
 
+    /** Nothing could be read ahead since the last look, for want of a frame that can be evicted at once. */
+    private volatile boolean starved;
+
     /** Made at the first miss. */
     private Stream[] streams = {};
 
@@ -147,13 +150,15 @@ final class ReadAhead {
         }
     }
 
-    /** H1: a reader waits for a page that somebody else loads. */
+    /** H1: a reader waits for a page that somebody else loads. Throws nothing. */
     void awaited(long page) {
         if (file.cache.mostAhead == 0 || !lock.tryLock()) {
             return;
         }
         try {
             arrived(page);
+        } catch (Throwable t) {
+            starved = true; // nothing is read ahead, and nobody who uses a page is told
         } finally {
             lock.unlock();
         }
@@ -161,12 +166,8 @@ final class ReadAhead {
 
     /** H3: the first use of a page that was read ahead. */
     void used(int frame, long page) {
-        if (file.frames.takeAhead(frame) == FrameTable.MARKER && lock.tryLock()) {
-            try {
-                arrived(page);
-            } finally {
-                lock.unlock();
-            }
+        if (file.frames.takeAhead(frame) == FrameTable.MARKER) {
+            awaited(page);
         }
     }
 
@@ -216,7 +217,8 @@ final class ReadAhead {
     /** H2: has the next window read. */
     private void next(Stream stream, int most) {
         // Half as much if pages went unused: the reader comes too late for so many.
-        long due = wasted.getAndSet(0) > 0 ? stream.window / 2 : 2L * stream.window;
+        long due = wasted.getAndSet(0) > 0 || starved ? stream.window / 2 : 2L * stream.window;
+        starved = false;
         int window = Math.clamp(due, LEAST, most);
         stream.seen = ++clock;
         stream.window = window;
@@ -267,6 +269,10 @@ final class ReadAhead {
                 long end = Math.min(first + count, file.pages());
                 for (long page = first; page < end; ) {
                     int now = file.bulkIo.readAhead(page, end, marker);
+                    if (now == BulkIo.NO_FRAME) {
+                        starved = true;
+                        break;
+                    }
                     read += now;
                     page += Math.max(1, now);
                 }

@@ -52,7 +52,7 @@ final class Readers {
     boolean submit(Work work) {
         lock.lock();
         try {
-            if (stopped || file.cache.maintenance.isStopped()) {
+            if (stopped || !file.cache.hasThreads || file.cache.maintenance.isStopped()) {
                 return false;
             }
             ThreadPoolExecutor threads = pool;
@@ -83,14 +83,16 @@ final class Readers {
         return made;
     }
 
-    /** Takes no more work, drops what has not begun, and waits for the rest. Interrupts nobody: see the stores. */
+    /**
+     * Takes no more work and drops what has not begun. Interrupts nobody: see the stores. Whoever is reading owns the
+     * words of what is read, for which those wait who close the file or the cache.
+     */
     void stop() {
-        ThreadPoolExecutor threads;
         List<Runnable> left = new ArrayList<>();
         lock.lock();
         try {
             stopped = true;
-            threads = pool;
+            ThreadPoolExecutor threads = pool;
             if (threads != null) {
                 threads.shutdown();
                 threads.getQueue().drainTo(left);
@@ -103,11 +105,21 @@ final class Readers {
                 dropped.work.dropped();
             }
         }
+    }
+
+    /** After {@link #stop}: waits for what was being read. */
+    void await() {
+        ThreadPoolExecutor threads;
+        lock.lock();
+        try {
+            threads = pool;
+        } finally {
+            lock.unlock();
+        }
         if (threads != null) {
-            ThreadPoolExecutor ending = threads;
             Waits.until(
                     System.nanoTime() + Long.MAX_VALUE / 4,
-                    nanos -> ending.awaitTermination(nanos, TimeUnit.NANOSECONDS));
+                    nanos -> threads.awaitTermination(nanos, TimeUnit.NANOSECONDS));
         }
     }
 }

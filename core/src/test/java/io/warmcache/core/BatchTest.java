@@ -8,12 +8,16 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheClosedException;
+import io.warmcache.CacheException;
+import io.warmcache.ReadPin;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
@@ -118,7 +122,8 @@ class BatchTest {
         Bench bench = bench();
         assertThrows(IndexOutOfBoundsException.class, () -> bench.file.load(new long[] {1, PAGES}));
         assertThrows(IndexOutOfBoundsException.class, () -> bench.file.load(new long[] {1, -1}));
-        assertThrows(IndexOutOfBoundsException.class, () -> bench.file.prefetch(new long[] {1, -1}));
+        assertThrows(IllegalArgumentException.class, () -> bench.file.prefetch(new long[] {1, -1}));
+        bench.file.prefetch(new long[] {PAGES, Long.MAX_VALUE});
         assertEquals(0, bench.cache.stats().misses());
         end(bench);
     }
@@ -137,10 +142,51 @@ class BatchTest {
     }
 
     @Test
+    void noMoreIsPrefetchedThanTheCacheHolds() throws IOException {
+        Bench bench = new Bench(Bench.patient(16), WritePolicy.WRITE_BACK, pages(1, PAGES));
+        bench.file.prefetch(LongStream.range(0, PAGES).toArray());
+        Bench.awaitThat("as many as it holds", () -> bench.cache.stats().misses() == 16);
+        bench.cache.maintenance.stop();
+        assertEquals(16, bench.cache.stats().misses());
+        end(bench);
+    }
+
+    @Test
+    void whereNoFrameCanBeHadAtOnceAPrefetchEnds() throws IOException {
+        Bench bench = new Bench(Bench.patient(8), WritePolicy.WRITE_BACK, pages(1, PAGES));
+        List<ReadPin> pins = new ArrayList<>();
+        for (int page = 0; page < 8; page++) {
+            pins.add(bench.file.pin(page));
+        }
+        assertEquals(BulkIo.NO_FRAME, bench.inside().bulkIo.prefetch(8, 100));
+        bench.file.prefetch(LongStream.range(8, PAGES).toArray());
+        bench.file.prefetch(8, 100);
+        bench.cache.maintenance.stop();
+        assertEquals(8, bench.cache.stats().misses());
+        for (ReadPin pin : pins) {
+            pin.close();
+        }
+        end(bench);
+    }
+
+    @Test
+    void withoutThreadsTheCallerDoesAll() throws IOException {
+        Bench bench = new Bench(
+                Bench.patient(64).withOptions(Map.of("core.maintenance", "off")), WritePolicy.WRITE_BACK, pages(1, 90));
+        assertEquals(12, bench.file.load(scattered(12)));
+        bench.file.prefetch(new long[] {1, 50});
+        bench.file.prefetch(60, 4);
+        assertEquals(12 + 6, bench.cache.stats().misses());
+        end(bench);
+    }
+
+    @Test
     void withNoFurtherThreadTheCallerReadsAll() throws IOException {
         Bench bench = bench();
         Cache.ThreadMaker threads = bench.cache.threads;
-        bench.cache.threads = ImageTest::unstartable;
+        bench.cache.threads = (task, name) -> {
+            throw new OutOfMemoryError("no thread, says the test");
+        };
         assertEquals(12, bench.file.load(scattered(12)));
         bench.file.prefetch(new long[] {1});
         assertEquals(TranslationWord.EMPTY, bench.state(1));
@@ -208,6 +254,19 @@ class BatchTest {
         bench.map();
         assertEquals(1, bench.first(0));
         end(bench);
+    }
+
+    /** What a store does not give back is held like a pinned page: for the grace, and then by a thread of its own. */
+    @Test
+    void aReadThatHangsHoldsUpTheCloseOfTheCacheForItsGraceAlone() throws Exception {
+        Bench bench = bench();
+        Bench.Gate gate = bench.new Gate("read");
+        bench.file.prefetch(new long[] {3});
+        gate.awaitReached();
+        assertThrows(CacheException.class, () -> bench.cache.close(Duration.ZERO));
+        gate.open();
+        Bench.awaitThat("closed after all", () -> bench.store.closed);
+        bench.cache.maintenance.stop();
     }
 
     @Test

@@ -77,8 +77,13 @@ class ReadAheadTest {
                 }
             }
             case STAMP -> {
-                long stamp = bench.file.stamp(page);
-                assertTrue(bench.file.valid(page, stamp) || stamp != 0);
+                long stamp;
+                byte value;
+                do {
+                    stamp = bench.file.stamp(page);
+                    value = bench.file.memory().get(ValueLayout.JAVA_BYTE, bench.file.offset(stamp) + 7);
+                } while (!bench.file.valid(page, stamp));
+                assertEquals(expected, value);
             }
             case PIN -> {
                 try (ReadPin pin = bench.file.pin(page)) {
@@ -346,6 +351,49 @@ class ReadAheadTest {
                 .filter(page -> bench.state(page) == TranslationWord.RESIDENT)
                 .count();
         assertTrue(left >= 0.95 * hot, left + " of " + hot + " left, seed " + seed);
+        end(bench);
+    }
+
+    @Test
+    void whereAllButAFewFramesArePinnedAScanGoesOn() throws IOException {
+        Bench bench = bench();
+        List<ReadPin> pins = new ArrayList<>();
+        for (int page = 100; page < 222; page += 2) {
+            pins.add(bench.file.pin(page));
+        }
+        for (int page = 0; page < 30; page++) {
+            assertEquals(page + 1, bench.first(page));
+        }
+        for (ReadPin pin : pins) {
+            pin.close();
+        }
+        for (int page = 30; page < 60; page++) {
+            assertEquals(page + 1, bench.first(page));
+        }
+        end(bench);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1", "3"})
+    void virtualThreadsThatScanReadWhatIsThere(int readers) throws Exception {
+        Bench bench = bench();
+        List<Thread> threads = new ArrayList<>();
+        List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
+        for (int reader = 0; reader < readers; reader++) {
+            threads.add(Thread.ofVirtual().start(() -> {
+                try {
+                    for (int page = 0; page < 120; page++) {
+                        assertEquals(page + 1, bench.first(page));
+                    }
+                } catch (Throwable t) {
+                    failures.add(t);
+                }
+            }));
+        }
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        assertEquals(List.of(), failures);
         end(bench);
     }
 

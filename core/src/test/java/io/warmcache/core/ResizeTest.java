@@ -26,6 +26,7 @@ import java.util.Arrays;
 import java.util.BitSet;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -56,7 +57,10 @@ class ResizeTest {
     }
 
     private static CacheConfig frames(int frames, int most) {
-        return Bench.patient(frames).withMaxCapacity((long) most * PAGE);
+        // What is read ahead while a cache fills is in probation, where uses count for less: heat would depend on it.
+        return Bench.patient(frames)
+                .withMaxCapacity((long) most * PAGE)
+                .withOptions(Map.of("core.readAhead", "off"));
     }
 
     private static void resize(Bench b, int frames) throws IOException {
