@@ -662,6 +662,108 @@ class ResizeTest {
     }
 
     @Test
+    void oneResizeRunsAtATimeAndTheOthersWait() throws Exception {
+        Bench b = new Bench(frames(64, 96), WritePolicy.WRITE_BACK, Bench.pages(1, 96));
+        for (int page = 0; page < 64; page++) {
+            b.first(page);
+        }
+        ReadPin pin = b.file.pin(63);
+        Bench.Task<Void> shrink =
+                Bench.run(() -> b.cache.resize(32L * PAGE)).awaitParked();
+        Bench.Task<Void> grow = Bench.run(() -> b.cache.resize(96L * PAGE)).awaitParked();
+        assertEquals(64L * PAGE, b.cache.capacity());
+        pin.close();
+        shrink.get();
+        grow.get();
+        assertEquals(96L * PAGE, b.cache.capacity());
+        long seed = 77;
+        System.out.println("seed " + seed);
+        List<Bench.Task<Void>> all = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            Random random = new Random(seed + i);
+            all.add(Bench.run(() -> {
+                for (int n = 0; n < 20; n++) {
+                    b.cache.resize((8L + random.nextInt(89)) * PAGE);
+                    int page = random.nextInt(96);
+                    assertEquals(page + 1, b.first(page));
+                }
+            }));
+        }
+        for (Bench.Task<Void> each : all) {
+            each.get();
+        }
+        b.assertSound();
+        resize(b, 96);
+        for (int page = 0; page < 96; page++) {
+            assertEquals(page + 1, b.first(page));
+        }
+        b.cache.close();
+    }
+
+    @Test
+    void aCloseEndsTheResizesThatWaitForOneAnother() throws Exception {
+        Bench b = new Bench(frames(64, 96), WritePolicy.WRITE_BACK, Bench.pages(1, 64));
+        for (int page = 0; page < 64; page++) {
+            b.first(page);
+        }
+        ReadPin pin = b.file.pin(63);
+        List<Bench.Task<Void>> all = new ArrayList<>();
+        for (int frames : new int[] {32, 96, 16}) {
+            all.add(Bench.run(() -> assertThrows(
+                            CacheClosedException.class, () -> b.cache.resize((long) frames * PAGE)))
+                    .awaitParked());
+        }
+        Bench.Task<Void> close = Bench.run(() -> b.cache.close());
+        for (Bench.Task<Void> each : all) {
+            each.get();
+        }
+        pin.close();
+        close.get();
+        b.cache = b.segment.attach(frames(64, 96));
+        b.map();
+        b.assertSound();
+        b.cache.close();
+    }
+
+    /** Nor is it lost, also when the resize has pages to write and to wait for. */
+    @Test
+    void anInterruptEndsNoResizeAndStaysPending() throws Exception {
+        Bench b = new Bench(frames(64, 64), WritePolicy.WRITE_BACK, new byte[64 * PAGE]);
+        for (int page = 0; page < 64; page++) {
+            b.write((long) page * PAGE, Bench.filled(page + 1, PAGE));
+        }
+        ReadPin pin = b.file.pin(63);
+        Bench.Task<Boolean> shrink = Bench.async(() -> {
+                    Thread.currentThread().interrupt();
+                    b.cache.resize(32L * PAGE);
+                    return Thread.interrupted();
+                })
+                .awaitParked();
+        for (int i = 0; i < 20; i++) {
+            shrink.thread.interrupt();
+            shrink.awaitParked();
+        }
+        assertFalse(shrink.isDone());
+        pin.close();
+        assertTrue(shrink.get(), "the interrupt is pending");
+        assertEquals(32L * PAGE, b.cache.capacity());
+        assertTrue(
+                Bench.async(() -> {
+                            Thread.currentThread().interrupt();
+                            b.cache.resize(64L * PAGE);
+                            return Thread.interrupted();
+                        })
+                        .get(),
+                "the interrupt is pending");
+        assertArrayEquals(Bench.pages(1, 64), b.store.bytes());
+        for (int page = 0; page < 64; page++) {
+            assertEquals(page + 1, b.first(page));
+        }
+        b.assertSound();
+        b.cache.close();
+    }
+
+    @Test
     void aCloseEndsAResizeThatWaits() throws Exception {
         Bench b = new Bench(frames(64, 64), WritePolicy.WRITE_BACK, Bench.pages(1, 64));
         for (int page = 0; page < 64; page++) {

@@ -322,8 +322,14 @@ final class Libc {
      */
     @SuppressWarnings("restricted")
     static MemorySegment map(int fd, long length, Arena arena, String what) throws ErrnoException {
+        return map(fd, 0, length, arena, what);
+    }
+
+    /** As {@link #map(int, long, Arena, String)}, from {@code offset} on, a multiple of the file system's pages. */
+    @SuppressWarnings("restricted")
+    static MemorySegment map(int fd, long offset, long length, Arena arena, String what) throws ErrnoException {
         Scratch s = SCRATCH.get();
-        long address = invoke(MMAP, s, 0, length, PROT_READ_WRITE, MAP_SHARED, fd, 0);
+        long address = invoke(MMAP, s, 0, length, PROT_READ_WRITE, MAP_SHARED, fd, offset);
         if (address == -1) {
             throw new ErrnoException("mmap", what, s.errno());
         }

@@ -9,6 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -72,7 +73,7 @@ final class SegmentFile {
     static @Nullable SegmentFile acquire(CacheConfig config, boolean create) throws IOException {
         String path = path(config);
         long start = System.nanoTime();
-        long wait = ownerWait(config).toNanos();
+        long wait = TimeUnit.NANOSECONDS.convert(ownerWait(config));
         while (true) {
             boolean[] created = new boolean[1];
             int fd = open(path, create, created);
@@ -388,7 +389,8 @@ final class SegmentFile {
         FileStat stat = stat();
         long size = stat.size();
         if (fileSystem().type() == FsStat.HUGETLBFS) {
-            wipeHugePages(stat);
+            wipeHugePages(size);
+            step(hook, "wipe.synced");
             return;
         }
         try (Arena arena = Arena.ofConfined()) {
@@ -436,11 +438,30 @@ final class SegmentFile {
         step(hook, "wipe.punched");
     }
 
-    /** Huge pages take no write calls; a mapping of pages that are there cannot fault. */
-    private void wipeHugePages(FileStat stat) throws IOException {
-        if (stat.size() > 0 && stat.allocated() >= stat.size()) {
-            try (Arena arena = Arena.ofConfined()) {
-                map(stat.size(), arena, false).fill((byte) 0);
+    /**
+     * Huge pages take no write calls, but a mapping. Each is read first: one that holds something is there, so that its
+     * mapping cannot fault; a hole reads as zeros, and to map it would take a page.
+     */
+    private void wipeHugePages(long size) throws IOException {
+        long unit = fileSystem().blockSize();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment found = arena.allocate(unit, 4096);
+            MemorySegment zeros = arena.allocate(unit, 4096);
+            for (long at = 0; at < size; at += unit) {
+                long length = Math.min(unit, size - at);
+                long read = 0;
+                while (read < length) {
+                    int n = Libc.read(fd, found.asSlice(read, length - read), at + read, path);
+                    if (n <= 0) {
+                        break;
+                    }
+                    read += n;
+                }
+                if (found.asSlice(0, read).mismatch(zeros.asSlice(0, read)) >= 0) {
+                    try (Arena page = Arena.ofConfined()) {
+                        Libc.map(fd, at, unit, page, path).fill((byte) 0);
+                    }
+                }
             }
         }
     }

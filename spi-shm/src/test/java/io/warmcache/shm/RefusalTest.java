@@ -197,7 +197,7 @@ class RefusalTest {
         }
     }
 
-    private static long freeHugeBytes() throws IOException {
+    static long freeHugeBytes() throws IOException {
         long free = 0;
         long kibibytes = 0;
         for (String line : Files.readAllLines(Path.of("/proc/meminfo"))) {

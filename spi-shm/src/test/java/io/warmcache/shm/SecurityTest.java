@@ -22,6 +22,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -244,6 +245,63 @@ class SecurityTest {
         fillWithSecrets(b);
         b.drop();
         assertTrue(looked[0]);
+    }
+
+    private void assertOverwrittenBeforeItIsGivenBack(CacheConfig config, long more) throws Exception {
+        boolean[] looked = new boolean[1];
+        Path path = Path.of(config.name());
+        ShmBackend b = env.attach(config, step -> {
+            if (step.equals("wipe.synced")) {
+                try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ)) {
+                    FileStat stat = Libc.stat(path.toString(), false);
+                    assertTrue(stat.allocated() >= config.capacity(), "nothing was freed yet");
+                    assertZeros(read(file), step);
+                    looked[0] = true;
+                } catch (IOException e) {
+                    throw new AssertionError(e);
+                }
+            }
+        });
+        fillWithSecrets(b);
+        try (FileChannel file = FileChannel.open(path, StandardOpenOption.READ)) {
+            assertTrue(secrets(read(file)) > 1000, "the secret can be found");
+            if (more > 0) {
+                String length = Long.toString(file.size() + more);
+                assertEquals(0, new ProcessBuilder("truncate", "-s", length, path.toString()).start().waitFor());
+            }
+        }
+        b.drop();
+        assertTrue(looked[0]);
+        assertFalse(Files.exists(path));
+    }
+
+    @Test
+    void framesThatWereMovedIntoHugePagesAreOverwritten() throws Exception {
+        assertOverwrittenBeforeItIsGivenBack(
+                env.config().withCapacity(8L << 20).withOptions(Map.of(ShmBackend.OPTION_HUGE_PAGES, "collapse")), 0);
+    }
+
+    /** Also where some of the file has no pages, which none are taken for. */
+    @Test
+    void aSegmentOfHugePagesIsOverwritten() throws Exception {
+        Path mount = Files.createDirectory(env.data.resolve("huge"));
+        assumeTrue(
+                new ProcessBuilder("mount", "-t", "hugetlbfs", "-o", "mode=700", "none", mount.toString())
+                                .start()
+                                .waitFor()
+                        == 0,
+                "mounting takes root and a kernel with huge pages");
+        try {
+            assumeTrue(
+                    RefusalTest.freeHugeBytes() >= 64L << 20,
+                    "no huge pages are free: as root, sysctl vm.nr_hugepages=40 lets this test run");
+            for (long more : List.of(0L, 80L << 20)) {
+                assertOverwrittenBeforeItIsGivenBack(
+                        Env.config(mount.resolve("segment")).withCapacity(8L << 20), more);
+            }
+        } finally {
+            assertEquals(0, new ProcessBuilder("umount", "-l", mount.toString()).start().waitFor());
+        }
     }
 
     /**
