@@ -90,12 +90,13 @@ final class AttachScan {
         return all.count;
     }
 
-    private static void join(List<Worker> workers) {
+    /** Waits for threads to end, whatever interrupts come meanwhile. */
+    static void join(List<? extends Thread> threads) {
         boolean interrupted = false;
-        for (Worker worker : workers) {
+        for (Thread thread : threads) {
             while (true) {
                 try {
-                    worker.join();
+                    thread.join();
                     break;
                 } catch (InterruptedException e) {
                     interrupted = true;

@@ -66,6 +66,10 @@ final class Cache implements PageCache {
     final BlockChecksum checksum;
     final long incarnation;
     final long latchTimeoutNanos;
+
+    /** Threads of an eager validation. */
+    final int validationThreads;
+
     final Counters counters = new Counters();
     final LatchWaiters waiters = new LatchWaiters();
     final WrapEpoch epoch;
@@ -130,6 +134,7 @@ final class Cache implements PageCache {
         checksum = backend.checksum();
         incarnation = backend.incarnation();
         latchTimeoutNanos = nanos(config.latchTimeout());
+        validationThreads = EagerValidation.threads(config);
         epoch = new WrapEpoch(versionBits);
         frames = new FrameTable(backend, counters, epoch, waiters, ReadAhead.percent(config.options()));
         unlockSums = "on".equals(config.options().get(OPTION_PARANOID)) ? new UnlockSums(this) : null;
@@ -332,6 +337,8 @@ final class Cache implements PageCache {
             }
             work = images.mapped(file, backing, !options.readOnly());
         } catch (Throwable t) {
+            // What was validated already must pass the gates of the next mapping all the same.
+            closeQuietly(() -> recovery.park(file), t);
             closeQuietly(backing::close, t);
             throw t;
         }

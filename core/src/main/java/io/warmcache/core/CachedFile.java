@@ -593,6 +593,10 @@ final class CachedFile {
      * its record says.
      */
     boolean verifySurvivor(int frame, long page, FrameHistory.Check check) {
+        return verifySurvivor(frame, page, check, new FrameRecord());
+    }
+
+    private boolean verifySurvivor(int frame, long page, FrameHistory.Check check, FrameRecord record) {
         int flags = frames.survivorFlags(frame);
         if ((flags & FrameTable.VALIDATED) != 0) {
             frames.survivorFlags(frame, flags & FrameTable.FOUND);
@@ -600,7 +604,6 @@ final class CachedFile {
         }
         Events.Validate event = new Events.Validate();
         event.begin();
-        FrameRecord record = new FrameRecord();
         DropReason reason = null;
         if (!backend.readRecord(frame, record)
                 || record.fileId != fileId
@@ -623,6 +626,30 @@ final class CachedFile {
         counters.validationFailures.increment();
         countDrop(frame, reason);
         return false;
+    }
+
+    /**
+     * Of a file that is about to be opened: verifies an UNVERIFIED page, if its word is still {@code word}, and
+     * publishes it or lets it go.
+     *
+     * @param record of the caller, so that none is allocated
+     */
+    void validateClosed(long[] leaf, long page, long word, FrameRecord record) {
+        int slot = RadixIndex.slot(page);
+        if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
+            return;
+        }
+        int frame = TranslationWord.frame(word);
+        boolean good = false;
+        try {
+            good = verifySurvivor(frame, page, FrameHistory.Check.EAGER, record);
+        } finally {
+            if (good) {
+                publish(leaf, slot, page, TranslationWord.withState(word, RESIDENT));
+            } else {
+                giveUp(leaf, slot, page, word, frame);
+            }
+        }
     }
 
     /** Counts a frame found by this attach as dropped; frames of this process's own life do not count. */

@@ -366,8 +366,10 @@ final class FrameTable {
         }
         policyIsBehind = false;
         int words = Math.min(policy.words(), policyWords);
-        for (int i = 0; i < words; i++) {
-            policy.restoreWord(i, backend.policyWord(i));
+        try {
+            policy.restoreWords(words, backend::policyWord);
+        } catch (OutOfMemoryError e) {
+            return; // ghosts that are missing cost hits, and whoever asks may be in no position to fail
         }
     }
 

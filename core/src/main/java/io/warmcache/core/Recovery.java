@@ -143,7 +143,7 @@ final class Recovery {
             dropFrom(file, 0, DropReason.STORE_CHANGED);
         }
         if (cache.config.validation() == Validation.EAGER) {
-            validateAll(file);
+            new EagerValidation(file).run(cache.validationThreads);
         }
         backing.accept();
         file.size = size;
@@ -278,10 +278,6 @@ final class Recovery {
      */
     void forget(CachedFile file) throws IOException {
         forEach(file, 0, (page, frame) -> false);
-    }
-
-    private void validateAll(CachedFile file) throws IOException {
-        forEach(file, 0, (page, frame) -> validate(file, page, frame, FrameHistory.Check.EAGER));
     }
 
     /** Verifies a frame whose word is owned and stays UNVERIFIED. */
@@ -492,7 +488,8 @@ final class Recovery {
 
     /**
      * C3: resident pages wait for the gates of the next mapping. The file is not open, and no user holds its pages; the
-     * evictor, a resize, and a pin that will see the file closed may, for a moment, and leave them resident.
+     * evictor, a resize, and a pin that will see the file closed may, for a moment, and leave them resident. Also where
+     * a mapping fails after its pages were validated.
      *
      * @throws io.warmcache.LatchTimeoutException if a page stays held; the others are parked, or as they were
      */

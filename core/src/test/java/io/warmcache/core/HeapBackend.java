@@ -66,6 +66,12 @@ final class HeapBackend implements FrameBackend {
         /** Runs wherever a death would leave another state of records and frames than a moment before. */
         volatile Runnable step = () -> {};
 
+        /** Runs before a record is looked at. */
+        volatile Runnable look = () -> {};
+
+        /** No file's version can be noted. */
+        volatile boolean refusesAccept;
+
         /** Its number of frames cannot be changed. */
         boolean fixed;
 
@@ -289,6 +295,7 @@ final class HeapBackend implements FrameBackend {
 
     @Override
     public boolean readRecord(int frame, FrameRecord into) {
+        segment.look.run();
         copyRecord(segment.records[frame], into);
         return true;
     }
@@ -446,6 +453,9 @@ final class HeapBackend implements FrameBackend {
         @Override
         public void accept() throws IOException {
             requireOpen();
+            if (segment.refusesAccept) {
+                throw new IOException("injected at accept");
+            }
             segment.versions.put(fileId, store.version());
         }
 

@@ -48,6 +48,16 @@ final class MemoryStore implements BackingStore {
         }
     }
 
+    /** Another writer's doing. */
+    void replace(byte[] other) {
+        lock.writeLock().lock();
+        try {
+            bytes = other.clone();
+        } finally {
+            lock.writeLock().unlock();
+        }
+    }
+
     @Override
     public StoreId id() {
         return id;

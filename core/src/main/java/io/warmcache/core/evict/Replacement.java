@@ -2,6 +2,7 @@
 package io.warmcache.core.evict;
 
 import java.util.Arrays;
+import java.util.function.IntToLongFunction;
 
 /**
  * Which frame to give up when one is needed.
@@ -125,6 +126,11 @@ public final class Replacement {
     private static final int HINT_QUEUE_SHIFT = 30;
     private static final int HINT_USES_SHIFT = 28;
     private static final int HINT_TIME_MASK = (1 << HINT_USES_SHIFT) - 1;
+
+    private static final int KEY_QUEUE_MASK = 3;
+    private static final int KEY_FRAME_SHIFT = 2;
+    private static final int KEY_FRAME_MASK = Integer.MAX_VALUE;
+    private static final int KEY_TIME_SHIFT = KEY_FRAME_SHIFT + 31;
 
     /** Frames that pages may be loaded into; frame numbers go up to what the arrays hold. */
     private int frames;
@@ -477,29 +483,153 @@ public final class Replacement {
      * {@code setUses}.
      */
     public void restore(int[] survivors, int[] hints, boolean setUses) {
+        restore(survivors, hints, setUses, Slices.worth(survivors.length));
+    }
+
+    /**
+     * As above, on so many threads.
+     *
+     * @throws OutOfMemoryError if there is no room for 16 bytes a frame; nothing has changed then
+     */
+    void restore(int[] survivors, int[] hints, boolean setUses, int slices) {
         int count = survivors.length;
-        int[] order = byTime(hints);
-        restoring = true;
-        int newest = count == 0 ? 0 : hints[order[count - 1]] & HINT_TIME_MASK;
-        for (int i : order) {
-            int frame = survivors[i];
-            int hint = hints[i];
-            int list = hint >>> HINT_QUEUE_SHIFT;
-            stamp[frame] = newest - ((newest - hint) & HINT_TIME_MASK);
-            if (setUses) {
-                uses.set(frame, usesOf(hint));
+        long[] sorted = new long[count];
+        Slices.run(count, slices, (slice, from, to) -> {
+            for (int i = from; i < to; i++) {
+                sorted[i] = key(survivors[i], hints[i]);
             }
-            if (list == NONE) {
-                link(OLD, frame, NIL);
-            } else {
-                link(list, frame, tail[list]);
+        });
+        if (slices == 1) {
+            Arrays.sort(sorted);
+        } else {
+            Arrays.parallelSort(sorted);
+        }
+        int oldest = oldest(sorted);
+        int newest = count == 0 ? 0 : time(sorted[(oldest + count - 1) % count]);
+        Restored[] parts = new Restored[slices];
+        Slices.run(count, slices, (slice, from, to) -> parts[slice] = new Restored(sorted, oldest, newest, from, to));
+        Restored.join(parts, this);
+        if (setUses) {
+            for (int i = 0; i < count; i++) {
+                uses.set(survivors[i], usesOf(hints[i]));
             }
         }
         now = newest;
+        restoring = true;
         learn(2 * Math.min(maxProbation, size[YOUNG] + size[OLD]));
         mainShare = frames - probation;
         ageYoung();
         restoring = false;
+    }
+
+    /** Time, frame and queue of a hint, so that the keys' order is that of their times. */
+    private static long key(int frame, int hint) {
+        return (long) (hint & HINT_TIME_MASK) << KEY_TIME_SHIFT
+                | (long) frame << KEY_FRAME_SHIFT
+                | hint >>> HINT_QUEUE_SHIFT;
+    }
+
+    private static int time(long key) {
+        return (int) (key >>> KEY_TIME_SHIFT);
+    }
+
+    /** Where in keys sorted by time the oldest one is: behind the widest gap in the circle of times. */
+    private static int oldest(long[] sorted) {
+        int oldest = 0;
+        int widest = -1;
+        for (int i = 0; i < sorted.length; i++) {
+            int before = time(sorted[i == 0 ? sorted.length - 1 : i - 1]);
+            int gap = (time(sorted[i]) - before) & HINT_TIME_MASK;
+            if (gap > widest) {
+                widest = gap;
+                oldest = i;
+            }
+        }
+        return oldest;
+    }
+
+    /**
+     * A slice of the frames to be restored, in the order of their times, linked to each other and to the last frame of
+     * the same queue before the slice. Frames of no queue, 0, are linked the other way round, the newest first.
+     */
+    private final class Restored {
+        private final int[] first = new int[PARKED];
+        private final int[] last = new int[PARKED];
+        private final int[] count = new int[PARKED];
+
+        /** Slices are made by several threads: each link is written by whoever has the later frame of the two. */
+        Restored(long[] sorted, int oldest, int newest, int from, int to) {
+            Arrays.fill(first, NIL);
+            int[] before = lastBefore(sorted, oldest, from);
+            for (int i = from; i < to; i++) {
+                long key = sorted[(int) (((long) oldest + i) % sorted.length)];
+                int list = (int) key & KEY_QUEUE_MASK;
+                int frame = (int) (key >>> KEY_FRAME_SHIFT) & KEY_FRAME_MASK;
+                stamp[frame] = newest - ((newest - time(key)) & HINT_TIME_MASK);
+                queue[frame] = (byte) (list == NONE ? OLD : list);
+                int[] forth = list == NONE ? previous : next;
+                int[] back = list == NONE ? next : previous;
+                back[frame] = before[list];
+                if (before[list] != NIL) {
+                    forth[before[list]] = frame;
+                }
+                before[list] = frame;
+                if (count[list]++ == 0) {
+                    first[list] = frame;
+                }
+                last[list] = frame;
+            }
+        }
+
+        /** The last frame of each queue before position {@code from}, as the slice before this one will have it. */
+        private static int[] lastBefore(long[] sorted, int oldest, int from) {
+            int[] last = new int[PARKED];
+            Arrays.fill(last, NIL);
+            int missing = PARKED;
+            for (int i = from - 1; i >= 0 && missing > 0; i--) {
+                long key = sorted[(int) (((long) oldest + i) % sorted.length)];
+                int list = (int) key & KEY_QUEUE_MASK;
+                if (last[list] == NIL) {
+                    last[list] = (int) (key >>> KEY_FRAME_SHIFT) & KEY_FRAME_MASK;
+                    missing--;
+                }
+            }
+            return last;
+        }
+
+        /** Makes the queues, all of them empty, of what the slices have linked. */
+        static void join(Restored[] parts, Replacement policy) {
+            int[] first = new int[PARKED];
+            int[] last = new int[PARKED];
+            Arrays.fill(first, NIL);
+            Arrays.fill(last, NIL);
+            for (Restored part : parts) {
+                for (int list = NONE; list < PARKED; list++) {
+                    if (part.count[list] > 0) {
+                        first[list] = first[list] == NIL ? part.first[list] : first[list];
+                        last[list] = part.last[list];
+                        policy.size[list == NONE ? OLD : list] += part.count[list];
+                    }
+                }
+            }
+            for (int list = YOUNG; list < PARKED; list++) {
+                policy.head[list] = first[list];
+                policy.tail[list] = last[list];
+                if (last[list] != NIL) {
+                    policy.next[last[list]] = NIL;
+                }
+            }
+            if (first[NONE] != NIL) {
+                policy.previous[last[NONE]] = NIL;
+                policy.next[first[NONE]] = policy.head[OLD];
+                if (policy.head[OLD] != NIL) {
+                    policy.previous[policy.head[OLD]] = first[NONE];
+                } else {
+                    policy.tail[OLD] = first[NONE];
+                }
+                policy.head[OLD] = last[NONE];
+            }
+        }
     }
 
     /**
@@ -548,47 +678,27 @@ public final class Replacement {
         }
     }
 
-    /**
-     * The indices of {@code hints} from the oldest to the newest. Times are kept modulo 2^28, so the oldest is the one
-     * behind the widest gap in the circle of them.
-     */
-    private static int[] byTime(int[] hints) {
-        int count = hints.length;
-        int[] order = new int[count];
-        for (int i = 0; i < count; i++) {
-            order[i] = i;
+    /** Takes the first {@code count} words over, as {@link #restoreWord}; {@code words} is asked on several threads. */
+    public void restoreWords(int count, IntToLongFunction words) {
+        if (count == 0) {
+            return;
         }
-        int[] sorted = new int[count];
-        int digit = HINT_USES_SHIFT / 2;
-        int digitMask = (1 << digit) - 1;
-        for (int shift = 0; shift < HINT_USES_SHIFT; shift += digit) {
-            int[] at = new int[digitMask + 2];
-            for (int hint : hints) {
-                at[((hint >>> shift) & digitMask) + 1]++;
+        restoreWord(0, words.applyAsLong(0));
+        Slices.run(count - 1, Slices.worth(count - 1), (slice, from, to) -> {
+            for (int i = from; i < to; i++) {
+                restoreWord(i + 1, words.applyAsLong(i + 1));
             }
-            for (int i = 0; i < digitMask; i++) {
-                at[i + 1] += at[i];
-            }
-            for (int i : order) {
-                sorted[at[(hints[i] >>> shift) & digitMask]++] = i;
-            }
-            int[] swap = order;
-            order = sorted;
-            sorted = swap;
+        });
+    }
+
+    /** The frames of a queue from its head on. For tests. */
+    int[] frames(int list) {
+        int[] frames = new int[size[list]];
+        int count = 0;
+        for (int frame = head[list]; frame != NIL; frame = next[frame]) {
+            frames[count++] = frame;
         }
-        int oldest = 0;
-        int widest = -1;
-        for (int i = 0; i < count; i++) {
-            int gap = (hints[order[i]] - hints[order[(i + count - 1) % count]]) & HINT_TIME_MASK;
-            if (gap > widest) {
-                widest = gap;
-                oldest = i;
-            }
-        }
-        for (int i = 0; i < count; i++) {
-            sorted[i] = order[(oldest + i) % count];
-        }
-        return sorted;
+        return frames;
     }
 
     @Override

@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -13,6 +15,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -265,6 +268,78 @@ class ReplacementTest {
         }
     }
 
+    private static List<Integer> boxed(int[] numbers) {
+        return IntStream.of(numbers).boxed().toList();
+    }
+
+    /** The queues as one frame after the other would make them. */
+    private static List<List<Integer>> queuesOf(int[] survivors, int[] hints) {
+        int mask = (1 << 28) - 1;
+        List<Integer> order = IntStream.range(0, survivors.length)
+                .boxed()
+                .sorted(Comparator.comparingInt(i -> hints[i] & mask))
+                .toList();
+        int widest = -1;
+        int oldest = 0;
+        for (int i = 0; i < order.size(); i++) {
+            int before = hints[order.get((i + order.size() - 1) % order.size())];
+            int gap = (hints[order.get(i)] - before) & mask;
+            if (gap > widest) {
+                widest = gap;
+                oldest = i;
+            }
+        }
+        List<List<Integer>> queues = Stream.generate(() -> (List<Integer>) new ArrayList<Integer>())
+                .limit(4)
+                .toList();
+        for (int i = 0; i < order.size(); i++) {
+            int at = order.get((oldest + i) % order.size());
+            int list = hints[at] >>> 30;
+            if (list == 0) {
+                queues.get(2).addFirst(survivors[at]);
+            } else {
+                queues.get(list).add(survivors[at]);
+            }
+        }
+        return queues;
+    }
+
+    @Test
+    void restoringOnAnyNumberOfThreadsMakesTheQueuesThatOneFrameAfterTheOtherWould() {
+        Random random = new Random(SEED);
+        for (int run = 0; run < 200; run++) {
+            int frames = 1 + random.nextInt(400);
+            int[] survivors = IntStream.range(0, frames).filter(f -> random.nextInt(4) > 0).toArray();
+            // Few times, so that some are equal, anywhere on the circle; sometimes fewer queues than there are.
+            int base = random.nextInt();
+            int span = 1 + random.nextInt(random.nextBoolean() ? 50 : 1 << 27);
+            int queues = 1 + random.nextInt(4);
+            int[] hints = IntStream.range(0, survivors.length)
+                    .map(i -> random.nextInt(queues) << 30
+                            | random.nextInt(4) << 28
+                            | (base + random.nextInt(span)) & ((1 << 28) - 1))
+                    .toArray();
+            List<List<Integer>> expected = queuesOf(survivors, hints);
+            for (int slices = 1; slices <= 7; slices++) {
+                int[] counts = new int[frames];
+                Replacement policy = new Replacement(frames, exactly(counts));
+                policy.restore(survivors, hints, true, slices);
+                policy.check();
+                List<Integer> probation = new ArrayList<>(expected.get(2));
+                probation.addAll(expected.get(1)); // the oldest young ones may have become old
+                List<Integer> restored = new ArrayList<>(boxed(policy.frames(2)));
+                restored.addAll(boxed(policy.frames(1)));
+                assertEquals(probation, restored, "seed " + SEED + ", run " + run + ", slices " + slices);
+                assertEquals(expected.get(3), boxed(policy.frames(3)));
+                Set<Integer> young = new HashSet<>(boxed(policy.frames(1)));
+                for (int i = 0; i < survivors.length; i++) {
+                    boolean aged = hints[i] >>> 30 == 1 && !young.contains(survivors[i]);
+                    assertEquals(aged ? 0 : hints[i] >>> 28 & 3, counts[survivors[i]]);
+                }
+            }
+        }
+    }
+
     @Test
     void hintsThatSpanTheWrapOfTheirTimeKeepTheirOrder() {
         int frames = 100;
@@ -318,6 +393,24 @@ class ReplacementTest {
     }
 
     private static Replacement.UseCounts over(int[] counts, Random random) {
+        Replacement.UseCounts exact = exactly(counts);
+        return new Replacement.UseCounts() {
+            @Override
+            public int get(int frame) {
+                return exact.get(frame);
+            }
+
+            @Override
+            public void set(int frame, int uses) {
+                // A page in transition keeps its count.
+                if (random.nextInt(8) > 0) {
+                    exact.set(frame, uses);
+                }
+            }
+        };
+    }
+
+    private static Replacement.UseCounts exactly(int[] counts) {
         return new Replacement.UseCounts() {
             @Override
             public int get(int frame) {
@@ -326,10 +419,7 @@ class ReplacementTest {
 
             @Override
             public void set(int frame, int uses) {
-                // A page in transition keeps its count.
-                if (random.nextInt(8) > 0) {
-                    counts[frame] = uses;
-                }
+                counts[frame] = uses;
             }
         };
     }
