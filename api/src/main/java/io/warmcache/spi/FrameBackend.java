@@ -89,7 +89,7 @@ public interface FrameBackend extends AutoCloseable {
 
     /**
      * Visits the records of existing frames {@code from} (inclusive) to {@code to} (exclusive) as the attach found
-     * them. May be called for disjoint ranges from several threads, before any other verb.
+     * them, in ascending order. May be called for disjoint ranges from several threads, before any other verb.
      */
     void survivors(int from, int to, SurvivorVisitor visitor);
 

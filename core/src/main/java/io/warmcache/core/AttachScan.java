@@ -7,6 +7,7 @@ import io.warmcache.core.evict.Replacement;
 import io.warmcache.spi.FrameState;
 import io.warmcache.spi.SurvivorVisitor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -22,7 +23,7 @@ final class AttachScan {
     /** Frames that a thread takes at a time; fewer than two such shares are not worth a thread. */
     static final int SHARE = 1 << 16;
 
-    /** Frames whose words are made together. */
+    /** Consecutive frames whose words are made together. */
     private static final int BATCH = 256;
 
     /** Beside a hint: the record is WRITTEN. */
@@ -152,6 +153,8 @@ final class AttachScan {
         private final Files files = new Files();
 
         private int batched;
+        private int firstFrame;
+        private int lastFrame = -1;
         private final int[] batchFrames = new int[BATCH];
         private final long[] batchFileIds = new long[BATCH];
         private final long[] batchPages = new long[BATCH];
@@ -160,24 +163,38 @@ final class AttachScan {
         private final long[] @Nullable [] batchLeaves = new long[BATCH] @Nullable [];
         private final long[] batchWords = new long[BATCH];
 
+        /** Of what was claimed, by the distance from {@link #firstFrame}. */
+        private final @Nullable CachedFile[] ownFiles = new @Nullable CachedFile[BATCH];
+
+        private final long[] @Nullable [] ownLeaves = new long[BATCH] @Nullable [];
+
         @Override
         public void survivor(int frame, long fileId, long page, FrameState state, int hint) {
             if (fileId <= 0 || page < 0 || page >= RadixIndex.MAX_PAGES) {
                 dropped(frame, DropReason.RECORD_DAMAGED, 0, -1);
                 return;
             }
+            if (frame <= lastFrame) {
+                throw new IllegalStateException("the back end reports frame " + frame + " after " + lastFrame);
+            }
+            lastFrame = frame;
+            if (batched > 0 && frame - firstFrame >= BATCH) {
+                flush();
+            }
+            if (batched == 0) {
+                firstFrame = frame;
+            }
             batchFrames[batched] = frame;
             batchFileIds[batched] = fileId;
             batchPages[batched] = page;
-            batchHints[batched] = Integer.toUnsignedLong(hint) | (state == FrameState.WRITTEN ? WRITTEN : 0);
-            if (++batched == BATCH) {
-                flush();
-            }
+            batchHints[batched++] = Integer.toUnsignedLong(hint) | (state == FrameState.WRITTEN ? WRITTEN : 0);
         }
 
         /**
-         * Makes words of what was collected. A claim is a full fence, so what a frame needs is looked up for the whole
-         * batch before: then the processor waits for many cache lines at a time.
+         * Makes words of what was collected. A claim is a full fence, and so is a reference stored into a table (the
+         * collector's barrier), behind which the processor waits for one cache line at a time. So what a frame needs is
+         * looked up for the whole batch before, nothing else is stored between the claims, and references are stored by
+         * one copy.
          */
         void flush() {
             for (int i = 0; i < batched; i++) {
@@ -192,35 +209,46 @@ final class AttachScan {
                 batchWords[i] = leaf == null ? 0 : TranslationWord.acquire(leaf, RadixIndex.slot(batchPages[i]));
             }
             for (int i = 0; i < batched; i++) {
-                claim(i, batchFrames[i], batchFiles[i], batchLeaves[i], batchHints[i]);
+                CachedFile file = batchFiles[i];
+                long[] leaf = batchLeaves[i];
+                if (file == null || leaf == null) {
+                    drop(batchFrames[i], DropReason.UNKNOWN_FILE, batchFileIds[i], batchPages[i]);
+                } else if (claim(leaf, i)) {
+                    ownFiles[batchFrames[i] - firstFrame] = file;
+                    ownLeaves[batchFrames[i] - firstFrame] = leaf;
+                    if ((batchHints[i] & WRITTEN) != 0) {
+                        file.mayHoldWritten = true;
+                    }
+                } else {
+                    drop(batchFrames[i], DropReason.DUPLICATE, file.fileId, batchPages[i]);
+                    if (!Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
+                        notReusable.add(new Key(file.fileId, batchPages[i]));
+                    }
+                }
+            }
+            for (int i = 0; i < batched; i++) {
+                if (ownFiles[batchFrames[i] - firstFrame] != null) {
+                    frames.found(batchFrames[i], batchPages[i], (int) batchHints[i]);
+                    kept++;
+                }
+            }
+            if (batched > 0) {
+                int covered = batchFrames[batched - 1] - firstFrame + 1;
+                frames.found(firstFrame, ownFiles, ownLeaves, covered);
+                Arrays.fill(ownFiles, 0, covered, null);
+                Arrays.fill(ownLeaves, 0, covered, null);
             }
             count += batched;
             batched = 0;
         }
 
-        private void claim(int i, int frame, @Nullable CachedFile file, long @Nullable [] leaf, long hint) {
-            long page = batchPages[i];
-            if (file == null || leaf == null) {
-                drop(frame, DropReason.UNKNOWN_FILE, batchFileIds[i], page);
-                return;
-            }
-            // EMPTY words of a tree that was just made are 0; another thread may meet the same key.
+        /** EMPTY words of a tree that was just made are 0; another thread may meet the same key. */
+        private boolean claim(long[] leaf, int i) {
             long found = TranslationWord.withUses(
-                    TranslationWord.of(TranslationWord.EMPTY, TranslationWord.UNVERIFIED, frame),
-                    Replacement.usesOf((int) hint));
-            if (batchWords[i] != TranslationWord.EMPTY
-                    || !TranslationWord.cas(leaf, RadixIndex.slot(page), TranslationWord.EMPTY, found)) {
-                drop(frame, DropReason.DUPLICATE, file.fileId, page);
-                if (!Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
-                    notReusable.add(new Key(file.fileId, page));
-                }
-                return;
-            }
-            if ((hint & WRITTEN) != 0) {
-                file.mayHoldWritten = true;
-            }
-            frames.found(frame, file, leaf, page, (int) hint);
-            kept++;
+                    TranslationWord.of(TranslationWord.EMPTY, TranslationWord.UNVERIFIED, batchFrames[i]),
+                    Replacement.usesOf((int) batchHints[i]));
+            return batchWords[i] == TranslationWord.EMPTY
+                    && TranslationWord.cas(leaf, RadixIndex.slot(batchPages[i]), TranslationWord.EMPTY, found);
         }
 
         @Override

@@ -593,15 +593,22 @@ final class CachedFile {
      * its record says.
      */
     boolean verifySurvivor(int frame, long page, FrameHistory.Check check) {
-        return verifySurvivor(frame, page, check, new FrameRecord());
-    }
-
-    private boolean verifySurvivor(int frame, long page, FrameHistory.Check check, FrameRecord record) {
         int flags = frames.survivorFlags(frame);
         if ((flags & FrameTable.VALIDATED) != 0) {
             frames.survivorFlags(frame, flags & FrameTable.FOUND);
             return true;
         }
+        if (isAsRecorded(frame, page, check, new FrameRecord())) {
+            frames.survivorFlags(frame, flags & FrameTable.FOUND);
+            frames.history.validated(frame, check);
+            counters.validated.increment();
+            return true;
+        }
+        return false;
+    }
+
+    /** V2 and V3 alone; counts the reason if they fail. */
+    private boolean isAsRecorded(int frame, long page, FrameHistory.Check check, FrameRecord record) {
         Events.Validate event = new Events.Validate();
         event.begin();
         DropReason reason = null;
@@ -617,32 +624,38 @@ final class CachedFile {
             event.of(this, page, pageSize, reason == null ? check.text : check.text + ": " + reason);
             event.commit();
         }
-        if (reason == null) {
-            frames.survivorFlags(frame, flags & FrameTable.FOUND);
-            frames.history.validated(frame, check);
-            counters.validated.increment();
-            return true;
+        if (reason != null) {
+            counters.validationFailures.increment();
+            countDrop(frame, reason);
         }
-        counters.validationFailures.increment();
-        countDrop(frame, reason);
-        return false;
+        return reason == null;
     }
 
     /**
      * Of a file that is about to be opened: verifies an UNVERIFIED page, if its word is still {@code word}, and
-     * publishes it or lets it go.
+     * publishes it or lets it go. Does not count it as validated, which for many pages is done at once.
      *
      * @param record of the caller, so that none is allocated
+     * @return how many frames the caller is to count as validated, 0 or 1
      */
-    void validateClosed(long[] leaf, long page, long word, FrameRecord record) {
+    int validateClosed(long[] leaf, long page, long word, FrameRecord record) {
         int slot = RadixIndex.slot(page);
         if (!TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
-            return;
+            return 0;
         }
         int frame = TranslationWord.frame(word);
         boolean good = false;
+        int counted = 0;
         try {
-            good = verifySurvivor(frame, page, FrameHistory.Check.EAGER, record);
+            FrameHistory.Check check = FrameHistory.Check.EAGER;
+            boolean known = (frames.survivorFlags(frame) & FrameTable.VALIDATED) != 0;
+            good = known || isAsRecorded(frame, page, check, record);
+            if (good) {
+                counted = frames.seenGood(frame);
+                if (!known) {
+                    frames.history.validated(frame, check);
+                }
+            }
         } finally {
             if (good) {
                 publish(leaf, slot, page, TranslationWord.withState(word, RESIDENT));
@@ -650,6 +663,7 @@ final class CachedFile {
                 giveUp(leaf, slot, page, word, frame);
             }
         }
+        return counted;
     }
 
     /** Counts a frame found by this attach as dropped; frames of this process's own life do not count. */

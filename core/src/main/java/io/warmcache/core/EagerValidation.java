@@ -4,10 +4,10 @@ package io.warmcache.core;
 import io.warmcache.CacheConfig;
 import io.warmcache.spi.FrameRecord;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
-import org.roaringbitmap.RoaringBitmap;
 
 /**
  * M5b of {@code docs/internals.md}, section 8: validates all frames of a file that is about to be opened, in the order
@@ -83,16 +83,21 @@ final class EagerValidation {
 
     /** The frames of the file's UNVERIFIED pages, in their order: that of the memory. */
     private int[] found() {
-        RoaringBitmap found = new RoaringBitmap();
+        BitSet found = new BitSet();
         file.index.forEachLeaf(0, (first, leaf) -> {
             for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
                 long word = TranslationWord.acquire(leaf, slot);
                 if (TranslationWord.state(word) == TranslationWord.UNVERIFIED) {
-                    found.add(TranslationWord.frame(word));
+                    found.set(TranslationWord.frame(word));
                 }
             }
         });
-        return found.toArray();
+        int[] frames = new int[found.cardinality()];
+        int count = 0;
+        for (int frame = found.nextSetBit(0); frame >= 0; frame = found.nextSetBit(frame + 1)) {
+            frames[count++] = frame;
+        }
+        return frames;
     }
 
     private void work(int[] found) {
@@ -123,7 +128,7 @@ final class EagerValidation {
                     long word = TranslationWord.acquire(leaf, slot);
                     long state = TranslationWord.state(word);
                     if (state == TranslationWord.UNVERIFIED) {
-                        file.validateClosed(leaf, first + slot, word, record);
+                        frames.countValidated(file.validateClosed(leaf, first + slot, word, record));
                     } else if (state == TranslationWord.LOADING || state == TranslationWord.EXCLUSIVE) {
                         deadline = deadline == CachedFile.NO_WAIT ? file.deadline() : deadline;
                         file.waiters.await(leaf, slot, first + slot, word, deadline);
@@ -156,13 +161,18 @@ final class EagerValidation {
                         ? TranslationWord.EMPTY
                         : TranslationWord.acquire(leaf, RadixIndex.slot(pages[i]));
             }
-            for (int i = 0; i < to - from; i++) {
-                long[] leaf = leaves[i];
-                if (leaf != null
-                        && TranslationWord.state(words[i]) == TranslationWord.UNVERIFIED
-                        && TranslationWord.frame(words[i]) == found[from + i]) {
-                    file.validateClosed(leaf, pages[i], words[i], record);
+            int validated = 0;
+            try {
+                for (int i = 0; i < to - from; i++) {
+                    long[] leaf = leaves[i];
+                    if (leaf != null
+                            && TranslationWord.state(words[i]) == TranslationWord.UNVERIFIED
+                            && TranslationWord.frame(words[i]) == found[from + i]) {
+                        validated += file.validateClosed(leaf, pages[i], words[i], record);
+                    }
                 }
+            } finally {
+                frames.countValidated(validated);
             }
         }
     }

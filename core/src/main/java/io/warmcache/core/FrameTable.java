@@ -276,12 +276,21 @@ final class FrameTable {
         }
     }
 
-    /** A2: a frame found in memory, whose word names it. Until the policy is asked for, nobody else looks here. */
-    void found(int frame, CachedFile file, long[] leaf, long page, int hint) {
-        assign(frame, file, leaf, page);
+    /**
+     * A2: a frame found in memory, whose word names it. Until the policy is asked for, nobody else looks here. Its file
+     * and leaf follow.
+     */
+    void found(int frame, long page, int hint) {
+        pageOf[frame] = page;
         survivor[frame] = FOUND | UNVALIDATED;
         savedHints[frame] = hint;
         history.found(frame);
+    }
+
+    /** Files and leaves of {@code count} frames from {@code first} on, null for those that were not found. */
+    void found(int first, @Nullable CachedFile[] files, long[] @Nullable [] leaves, int count) {
+        System.arraycopy(files, 0, fileOf, first, count);
+        System.arraycopy(leaves, 0, leafOf, first, count);
     }
 
     /** A3: takes {@link #found} back. */
@@ -896,6 +905,24 @@ final class FrameTable {
             counters.unvalidated.addAndGet(delta / UNVALIDATED);
         }
         survivor[frame] = (byte) flags;
+    }
+
+    /**
+     * Its bytes were seen good and its file's gates are passed. By the owner of its page's word, who also sees to
+     * {@link #countValidated}.
+     *
+     * @return 1 if it was unvalidated until now, else 0
+     */
+    int seenGood(int frame) {
+        int flags = survivor[frame];
+        survivor[frame] = (byte) (flags & FOUND);
+        return (flags & UNVALIDATED) / UNVALIDATED;
+    }
+
+    /** Counts frames that {@link #seenGood} was called for: many at once, as threads would wait for each other. */
+    void countValidated(int count) {
+        counters.unvalidated.addAndGet(-count);
+        counters.validated.add(count);
     }
 
     private static boolean evictable(long word, int frame) {

@@ -58,6 +58,9 @@ final class RadixIndex {
     /** The leaf of a page, or null if there is none. */
     long @Nullable [] leaf(long page) {
         long number = page >>> LEAF_BITS;
+        if (number < FANOUT) {
+            return (long[]) LEAVES.getAcquire(near, (int) number);
+        }
         Root r = (Root) ROOT.getAcquire(this);
         int shift = r.shift;
         if (number >>> shift >= FANOUT) {

@@ -39,7 +39,7 @@ import java.util.function.IntToLongFunction;
  * and its hint for the next process. A hit cannot call the policy: it is seen when a hand passes, through the use
  * count.
  *
- * <p>Costs: 14 bytes a frame and 12 for its ghost. A page read twice, the second time after its ghost is gone, is
+ * <p>Costs: 17 bytes a frame and 12 for its ghost. A page read twice, the second time after its ghost is gone, is
  * missed twice. A reuse that is regular but takes as many faults as the cache has frames is learned only if probation
  * happens to reach it. Every call is bounded by a small multiple of {@link #MAX_HAND_STEPS}; the price is that the
  * hand may give up on a used frame.
@@ -85,6 +85,14 @@ public final class Replacement {
     private static final int CANDIDATE = 5;
 
     private static final int NIL = -1;
+
+    /** Numbers of a frame in {@link #places}, and which they are. */
+    private static final int PLACE = 4;
+
+    private static final int NEXT = 0;
+    private static final int PREVIOUS = 1;
+    private static final int STAMP = 2;
+    private static final int QUEUE = 3;
 
     /** The fewest and the most used frames that main's hand passes for one fault. */
     private static final int MIN_HAND_STEPS = 2;
@@ -132,6 +140,10 @@ public final class Replacement {
     private static final int KEY_FRAME_MASK = Integer.MAX_VALUE;
     private static final int KEY_TIME_SHIFT = KEY_FRAME_SHIFT + 31;
 
+    private static final int TIME_DIGITS = 3;
+    private static final int TIME_DIGIT_BITS = 10;
+    private static final int TIME_DIGIT_MASK = (1 << TIME_DIGIT_BITS) - 1;
+
     /** Frames that pages may be loaded into; frame numbers go up to what the arrays hold. */
     private int frames;
 
@@ -144,13 +156,11 @@ public final class Replacement {
     /** Word 0 as the memory was last told. */
     private long told;
 
-    private final int[] next;
-    private final int[] previous;
-
-    /** The time of the last known use of each frame. */
-    private final int[] stamp;
-
-    private final byte[] queue;
+    /**
+     * Four numbers a frame, side by side since a frame's place is hardly ever looked at in part: the frames behind and
+     * before it in its queue, the time of its last known use, and its queue.
+     */
+    private final int[] places;
 
     /** {@link #ADMITTED}, {@link #PROVEN} and {@link #FROM_MAIN} of each frame. */
     private final byte[] flags;
@@ -222,10 +232,7 @@ public final class Replacement {
         this.frames = frames;
         this.uses = uses;
         this.memory = memory;
-        next = new int[maxFrames];
-        previous = new int[maxFrames];
-        stamp = new int[maxFrames];
-        queue = new byte[maxFrames];
+        places = new int[Math.multiplyExact(maxFrames, PLACE)];
         flags = new byte[maxFrames];
         Arrays.fill(head, NIL);
         Arrays.fill(tail, NIL);
@@ -254,7 +261,7 @@ public final class Replacement {
      * ghost alone, also while there is room.
      */
     public void loaded(int frame, long keyHash, boolean ahead) {
-        assert queue[frame] == NONE : "loaded into a frame in use: " + frame;
+        assert queue(frame) == NONE : "loaded into a frame in use: " + frame;
         removed(frame);
         long reuseDistance = ghosts.take(keyHash, now);
         if (reuseDistance >= 0) {
@@ -282,7 +289,7 @@ public final class Replacement {
 
     /** The frame was freed other than by eviction; a frame that was free already stays so. */
     public void removed(int frame) {
-        if (queue[frame] != NONE) {
+        if (queue(frame) != NONE) {
             unlink(frame);
         }
     }
@@ -292,14 +299,14 @@ public final class Replacement {
      * same. Without effect on a frame that is free, or proposed, or could not be evicted.
      */
     public void evictFirst(int frame) {
-        int list = queue[frame];
+        int list = queue(frame);
         if (list == YOUNG || list == OLD || list == MAIN) {
             unlink(frame);
             uses.set(frame, 0);
             flags[frame] = 0;
             if (head[OLD] != NIL) {
                 // as old as the page it overtakes, also for the next process
-                stamp[frame] = stamp[head[OLD]];
+                set(frame, STAMP, stamp(head[OLD]));
             }
             link(OLD, frame, NIL);
         }
@@ -315,13 +322,13 @@ public final class Replacement {
         budget = (int) Math.round(handSteps);
         int frame = propose();
         if (frame != NIL) {
-            if (queue[frame] == MAIN) {
+            if (queue(frame) == MAIN) {
                 flags[frame] |= FROM_MAIN;
-            } else if (queue[frame] != PARKED) {
+            } else if (queue(frame) != PARKED) {
                 flags[frame] &= ~FROM_MAIN;
             }
             unlink(frame);
-            queue[frame] = CANDIDATE;
+            set(frame, QUEUE, CANDIDATE);
         }
         mainShare = Math.max(0, size[YOUNG] + size[OLD] + size[MAIN] - probation - aside);
         return frame;
@@ -361,9 +368,9 @@ public final class Replacement {
 
     /** The page in the candidate {@code frame} was evicted and the frame is free. */
     public void evicted(int frame, long keyHash) {
-        assert queue[frame] == CANDIDATE : "evicted without having been proposed: " + frame;
+        assert queue(frame) == CANDIDATE : "evicted without having been proposed: " + frame;
         removed(frame);
-        ghosts.add(keyHash, stamp[frame], now);
+        ghosts.add(keyHash, stamp(frame), now);
         tellGhost();
         if ((flags[frame] & ADMITTED) != 0) {
             double change = (flags[frame] & PROVEN) != 0 ? 1 + SPEED_UP : 1 - SLOW_DOWN;
@@ -390,7 +397,7 @@ public final class Replacement {
 
     /** The candidate {@code frame} could not be evicted; it is tried again only after others were. */
     public void retained(int frame) {
-        assert queue[frame] == CANDIDATE : "retained without having been proposed: " + frame;
+        assert queue(frame) == CANDIDATE : "retained without having been proposed: " + frame;
         removed(frame);
         link(PARKED, frame, tail[PARKED]);
     }
@@ -402,7 +409,7 @@ public final class Replacement {
      * young ones.
      */
     public long heat(int frame) {
-        int list = queue[frame];
+        int list = queue(frame);
         if (list == PARKED || list == CANDIDATE) {
             list = isFromMain(frame) ? MAIN : OLD;
         }
@@ -413,18 +420,18 @@ public final class Replacement {
             case YOUNG -> count > 0 ? 3 : 1;
             default -> 0;
         };
-        return (tier << 32) | (0xFFFF_FFFFL - Integer.toUnsignedLong(now - stamp[frame]));
+        return (tier << 32) | (0xFFFF_FFFFL - Integer.toUnsignedLong(now - stamp(frame)));
     }
 
     /** The page in {@code from} was moved to {@code to}, which was free, and takes its place in all respects. */
     public void moved(int from, int to) {
         removed(to);
-        int list = queue[from];
-        stamp[to] = stamp[from];
+        int list = queue(from);
+        set(to, STAMP, stamp(from));
         flags[to] = flags[from];
         if (list == CANDIDATE) {
-            queue[to] = CANDIDATE;
-            queue[from] = NONE;
+            set(to, QUEUE, CANDIDATE);
+            set(from, QUEUE, NONE);
         } else if (list != NONE) {
             link(list, to, from);
             unlink(from);
@@ -437,9 +444,9 @@ public final class Replacement {
      * @throws IllegalArgumentException if {@code count} is out of range
      */
     public void resize(int count) {
-        if (count <= 0 || count > queue.length) {
+        if (count <= 0 || count > flags.length) {
             throw new IllegalArgumentException(
-                    "a cache has at least one frame and at most " + queue.length + ", not " + count);
+                    "a cache has at least one frame and at most " + flags.length + ", not " + count);
         }
         filling |= count > frames;
         frames = count;
@@ -453,13 +460,13 @@ public final class Replacement {
 
     /** What the next process should know of {@code frame}: queue, use count, time of last use. */
     public int hint(int frame) {
-        int list = queue[frame];
+        int list = queue(frame);
         if (list == PARKED || list == CANDIDATE) {
             list = isFromMain(frame) ? MAIN : OLD;
         }
         return (list << HINT_QUEUE_SHIFT)
                 | ((uses.get(frame) & 3) << HINT_USES_SHIFT)
-                | (stamp[frame] & HINT_TIME_MASK);
+                | (stamp(frame) & HINT_TIME_MASK);
     }
 
     /** The use count in a hint, 0 to 3. */
@@ -493,17 +500,13 @@ public final class Replacement {
      */
     void restore(int[] survivors, int[] hints, boolean setUses, int slices) {
         int count = survivors.length;
-        long[] sorted = new long[count];
+        long[] keys = new long[count];
         Slices.run(count, slices, (slice, from, to) -> {
             for (int i = from; i < to; i++) {
-                sorted[i] = key(survivors[i], hints[i]);
+                keys[i] = key(survivors[i], hints[i]);
             }
         });
-        if (slices == 1) {
-            Arrays.sort(sorted);
-        } else {
-            Arrays.parallelSort(sorted);
-        }
+        long[] sorted = sort(keys, slices);
         int oldest = oldest(sorted);
         int newest = count == 0 ? 0 : time(sorted[(oldest + count - 1) % count]);
         Restored[] parts = new Restored[slices];
@@ -527,6 +530,42 @@ public final class Replacement {
         return (long) (hint & HINT_TIME_MASK) << KEY_TIME_SHIFT
                 | (long) frame << KEY_FRAME_SHIFT
                 | hint >>> HINT_QUEUE_SHIFT;
+    }
+
+    /**
+     * Keys in the order of their times, and of the array where these are equal: digit by digit, each with so few values
+     * that the places written to at the same time stay in the nearest caches.
+     */
+    private static long[] sort(long[] keys, int slices) {
+        long[] from = keys;
+        long[] to = new long[keys.length];
+        for (int digit = 0; digit < TIME_DIGITS; digit++) {
+            int shift = KEY_TIME_SHIFT + digit * TIME_DIGIT_BITS;
+            int[][] starts = new int[slices][1 << TIME_DIGIT_BITS];
+            long[] source = from;
+            long[] target = to;
+            Slices.run(keys.length, slices, (slice, first, end) -> {
+                for (int i = first; i < end; i++) {
+                    starts[slice][(int) (source[i] >>> shift) & TIME_DIGIT_MASK]++;
+                }
+            });
+            int start = 0;
+            for (int value = 0; value <= TIME_DIGIT_MASK; value++) {
+                for (int[] of : starts) {
+                    int count = of[value];
+                    of[value] = start;
+                    start += count;
+                }
+            }
+            Slices.run(keys.length, slices, (slice, first, end) -> {
+                for (int i = first; i < end; i++) {
+                    target[starts[slice][(int) (source[i] >>> shift) & TIME_DIGIT_MASK]++] = source[i];
+                }
+            });
+            from = target;
+            to = source;
+        }
+        return from;
     }
 
     private static int time(long key) {
@@ -565,13 +604,12 @@ public final class Replacement {
                 long key = sorted[(int) (((long) oldest + i) % sorted.length)];
                 int list = (int) key & KEY_QUEUE_MASK;
                 int frame = (int) (key >>> KEY_FRAME_SHIFT) & KEY_FRAME_MASK;
-                stamp[frame] = newest - ((newest - time(key)) & HINT_TIME_MASK);
-                queue[frame] = (byte) (list == NONE ? OLD : list);
-                int[] forth = list == NONE ? previous : next;
-                int[] back = list == NONE ? next : previous;
-                back[frame] = before[list];
+                int place = PLACE * frame;
+                places[place + STAMP] = newest - ((newest - time(key)) & HINT_TIME_MASK);
+                places[place + QUEUE] = list == NONE ? OLD : list;
+                places[place + (list == NONE ? NEXT : PREVIOUS)] = before[list];
                 if (before[list] != NIL) {
-                    forth[before[list]] = frame;
+                    places[PLACE * before[list] + (list == NONE ? PREVIOUS : NEXT)] = frame;
                 }
                 before[list] = frame;
                 if (count[list]++ == 0) {
@@ -616,14 +654,14 @@ public final class Replacement {
                 policy.head[list] = first[list];
                 policy.tail[list] = last[list];
                 if (last[list] != NIL) {
-                    policy.next[last[list]] = NIL;
+                    policy.set(last[list], NEXT, NIL);
                 }
             }
             if (first[NONE] != NIL) {
-                policy.previous[last[NONE]] = NIL;
-                policy.next[first[NONE]] = policy.head[OLD];
+                policy.set(last[NONE], PREVIOUS, NIL);
+                policy.set(first[NONE], NEXT, policy.head[OLD]);
                 if (policy.head[OLD] != NIL) {
-                    policy.previous[policy.head[OLD]] = first[NONE];
+                    policy.set(policy.head[OLD], PREVIOUS, first[NONE]);
                 } else {
                     policy.tail[OLD] = first[NONE];
                 }
@@ -695,7 +733,7 @@ public final class Replacement {
     int[] frames(int list) {
         int[] frames = new int[size[list]];
         int count = 0;
-        for (int frame = head[list]; frame != NIL; frame = next[frame]) {
+        for (int frame = head[list]; frame != NIL; frame = next(frame)) {
             frames[count++] = frame;
         }
         return frames;
@@ -709,7 +747,7 @@ public final class Replacement {
 
     /** Whether {@code frame} holds a page as far as the policy knows. For tests. */
     public boolean holds(int frame) {
-        return queue[frame] != NONE;
+        return queue(frame) != NONE;
     }
 
     /**
@@ -722,20 +760,21 @@ public final class Replacement {
         for (int list = YOUNG; list <= PARKED; list++) {
             int count = 0;
             int before = NIL;
-            for (int frame = head[list]; frame != NIL; frame = next[frame]) {
-                require(queue[frame] == list, "frame in another queue than it says", frame);
-                require(previous[frame] == before, "frame with a wrong link back", frame);
-                require(++count <= queue.length, "queue in a circle", list);
+            for (int frame = head[list]; frame != NIL; frame = next(frame)) {
+                require(queue(frame) == list, "frame in another queue than it says", frame);
+                require(previous(frame) == before, "frame with a wrong link back", frame);
+                require(++count <= flags.length, "queue in a circle", list);
                 before = frame;
             }
             require(tail[list] == before, "queue with a wrong tail", list);
             require(size[list] == count, "queue with a wrong size", list);
             linked += count;
         }
-        for (byte list : queue) {
+        for (int frame = 0; frame < flags.length; frame++) {
+            int list = queue(frame);
             linked += list == NONE || list == CANDIDATE ? 1 : 0;
         }
-        require(linked == queue.length, "frames accounted for", linked);
+        require(linked == flags.length, "frames accounted for", linked);
         require(size[YOUNG] <= Math.max(1, probation / 2) + aside, "young frames", size[YOUNG]);
     }
 
@@ -767,7 +806,7 @@ public final class Replacement {
     /** Moves the frame at the head of old, used there, to main or, if main has no room for it, back to the start. */
     private void promote(int frame) {
         unlink(frame);
-        enter(frame, contest(Integer.toUnsignedLong(now - stamp[frame]), maxProbation));
+        enter(frame, contest(Integer.toUnsignedLong(now - stamp(frame)), maxProbation));
     }
 
     /**
@@ -811,7 +850,7 @@ public final class Replacement {
             int frame = head[MAIN];
             int count = uses.get(frame);
             if (count == 0) {
-                return Integer.toUnsignedLong(now - stamp[frame]) > idle ? frame : NIL;
+                return Integer.toUnsignedLong(now - stamp(frame)) > idle ? frame : NIL;
             }
             uses.set(frame, count >> 1);
             flags[frame] |= PROVEN;
@@ -831,26 +870,47 @@ public final class Replacement {
     }
 
     private void append(int list, int frame) {
-        stamp[frame] = ++now;
+        set(frame, STAMP, ++now);
         link(list, frame, tail[list]);
+    }
+
+    private void set(int frame, int which, int value) {
+        places[PLACE * frame + which] = value;
+    }
+
+    private int next(int frame) {
+        return places[PLACE * frame + NEXT];
+    }
+
+    private int previous(int frame) {
+        return places[PLACE * frame + PREVIOUS];
+    }
+
+    /** The time of the last known use. */
+    private int stamp(int frame) {
+        return places[PLACE * frame + STAMP];
+    }
+
+    private int queue(int frame) {
+        return places[PLACE * frame + QUEUE];
     }
 
     /** Links a frame into a list behind {@code before}, or at its head if that is -1. */
     private void link(int list, int frame, int before) {
-        int after = before == NIL ? head[list] : next[before];
-        next[frame] = after;
-        previous[frame] = before;
+        int after = before == NIL ? head[list] : next(before);
+        set(frame, NEXT, after);
+        set(frame, PREVIOUS, before);
         if (before == NIL) {
             head[list] = frame;
         } else {
-            next[before] = frame;
+            set(before, NEXT, frame);
         }
         if (after == NIL) {
             tail[list] = frame;
         } else {
-            previous[after] = frame;
+            set(after, PREVIOUS, frame);
         }
-        queue[frame] = (byte) list;
+        set(frame, QUEUE, list);
         size[list]++;
         if (!restoring) {
             memory.moved(frame);
@@ -858,22 +918,22 @@ public final class Replacement {
     }
 
     private void unlink(int frame) {
-        int list = queue[frame];
-        queue[frame] = NONE;
+        int list = queue(frame);
+        set(frame, QUEUE, NONE);
         if (list == CANDIDATE) {
             return;
         }
-        int before = previous[frame];
-        int after = next[frame];
+        int before = previous(frame);
+        int after = next(frame);
         if (before == NIL) {
             head[list] = after;
         } else {
-            next[before] = after;
+            set(before, NEXT, after);
         }
         if (after == NIL) {
             tail[list] = before;
         } else {
-            previous[after] = before;
+            set(after, PREVIOUS, before);
         }
         size[list]--;
     }
