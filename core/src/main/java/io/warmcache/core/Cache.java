@@ -15,6 +15,7 @@ import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.RecoveryReport;
 import io.warmcache.StoreId;
+import io.warmcache.Validation;
 import io.warmcache.WarmUp;
 import io.warmcache.core.image.FileDisk;
 import io.warmcache.core.image.ImageDisk;
@@ -337,8 +338,10 @@ final class Cache implements PageCache {
             }
             work = images.mapped(file, backing, !options.readOnly());
         } catch (Throwable t) {
-            // What was validated already must pass the gates of the next mapping all the same.
-            closeQuietly(() -> recovery.park(file), t);
+            if (config.validation() == Validation.EAGER) {
+                // What was validated already must pass the gates of the next mapping all the same.
+                closeQuietly(() -> recovery.park(file), t);
+            }
             closeQuietly(backing::close, t);
             throw t;
         }
