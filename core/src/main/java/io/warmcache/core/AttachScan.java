@@ -52,16 +52,16 @@ final class AttachScan {
     /** Returns how many records were not free. */
     int run(int threads) {
         int shares = (capacity + share - 1) / share;
-        List<Worker> workers = new ArrayList<>();
+        List<Worker> workers = new ArrayList<>(threads);
         try {
             for (int i = 1; i < Math.min(threads, shares); i++) {
-                Worker worker = new Worker();
                 try {
+                    Worker worker = new Worker();
+                    workers.add(worker);
                     worker.start();
                 } catch (OutOfMemoryError e) {
-                    break; // no thread to be had: fewer will do
+                    break; // no thread to be had: fewer will do, and one that never started has found nothing
                 }
-                workers.add(worker);
             }
             Found own = new Found();
             while (scanShare(own)) {

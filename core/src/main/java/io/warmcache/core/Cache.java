@@ -376,8 +376,8 @@ final class Cache implements PageCache {
     private static void closeQuietly(Closing closing, Throwable cause) {
         try {
             closing.close();
-        } catch (IOException e) {
-            cause.addSuppressed(e);
+        } catch (Throwable t) {
+            cause.addSuppressed(t);
         }
     }
 

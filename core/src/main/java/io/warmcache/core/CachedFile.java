@@ -645,6 +645,7 @@ final class CachedFile {
         }
         int frame = TranslationWord.frame(word);
         boolean good = false;
+        boolean decided = false;
         int counted = 0;
         try {
             FrameHistory.Check check = FrameHistory.Check.EAGER;
@@ -656,8 +657,12 @@ final class CachedFile {
                     frames.history.validated(frame, check);
                 }
             }
+            decided = true;
         } finally {
-            if (good) {
+            if (!decided) {
+                TranslationWord.set(leaf, slot, word);
+                waiters.wake(page);
+            } else if (good) {
                 publish(leaf, slot, page, TranslationWord.withState(word, RESIDENT));
             } else {
                 giveUp(leaf, slot, page, word, frame);

@@ -58,19 +58,19 @@ final class EagerValidation {
     void run(int threads) {
         int[] found = found();
         int helpers = Math.min(threads, (found.length + SHARE - 1) / SHARE) - 1;
-        List<Thread> all = new ArrayList<>();
+        List<Thread> all = new ArrayList<>(Math.max(0, helpers));
         try {
             for (int i = 0; i < helpers; i++) {
-                Thread thread = new Thread(() -> work(found), "warmcache-validate-" + file.cache.config.name());
-                thread.setDaemon(true);
-                try {
-                    thread.start();
-                } catch (OutOfMemoryError e) {
-                    break; // no thread to be had: fewer will do
-                }
+                Thread thread = file.cache.threads.make(
+                        () -> work(found), "warmcache-validate-" + file.cache.config.name());
                 all.add(thread);
+                thread.start();
             }
-            work(found);
+        } catch (OutOfMemoryError e) {
+            // no further thread to be had: fewer will do
+        }
+        try {
+            work(found); // what fails in there is kept, and ends the others
         } finally {
             AttachScan.join(all);
         }

@@ -12,6 +12,7 @@ import io.warmcache.AttachProgress;
 import io.warmcache.BackingStore;
 import io.warmcache.DoubtPolicy;
 import io.warmcache.DropReason;
+import io.warmcache.LatchTimeoutException;
 import io.warmcache.MapOptions;
 import io.warmcache.RecoveryReport;
 import io.warmcache.Validation;
@@ -32,6 +33,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 import org.roaringbitmap.RoaringBitmap;
 
 /**
@@ -491,12 +493,13 @@ final class Recovery {
      * evictor, a resize, and a pin that will see the file closed may, for a moment, and leave them resident. Also where
      * a mapping fails after its pages were validated.
      *
-     * @throws io.warmcache.LatchTimeoutException if a page stays held; the others are parked, or as they were
+     * @throws LatchTimeoutException if a page stays held, of which the first one is waited for; all others are parked
      */
     void park(CachedFile file) {
-        long deadline = file.deadline();
+        @Nullable LatchTimeoutException[] held = new @Nullable LatchTimeoutException[1];
         file.index.forEachLeaf(0, (first, leaf) -> {
             for (int slot = 0; slot < RadixIndex.LEAF_SLOTS; slot++) {
+                long deadline = CachedFile.NO_WAIT;
                 while (true) {
                     long word = TranslationWord.acquire(leaf, slot);
                     long state = TranslationWord.state(word);
@@ -504,7 +507,15 @@ final class Recovery {
                             || state == LOADING
                             || (state == RESIDENT
                                     && (TranslationWord.pins(word) > 0 || TranslationWord.isFlushing(word)))) {
-                        file.waiters.await(leaf, slot, first + slot, word, deadline);
+                        if (deadline == CachedFile.NO_WAIT) {
+                            deadline = held[0] == null ? file.deadline() : System.nanoTime();
+                        }
+                        try {
+                            file.waiters.await(leaf, slot, first + slot, word, deadline);
+                        } catch (LatchTimeoutException e) {
+                            held[0] = e;
+                            break;
+                        }
                         continue;
                     }
                     if (state != RESIDENT) {
@@ -523,5 +534,8 @@ final class Recovery {
                 }
             }
         });
+        if (held[0] != null) {
+            throw held[0];
+        }
     }
 }

@@ -146,6 +146,18 @@ class AttachScanTest {
     }
 
     @Test
+    void aBackEndThatReportsRecordsOutOfOrderIsRefusedAndNothingIsLost() throws Exception {
+        HeapBackend.Segment segment = randomRecords(12);
+        HeapBackend.Segment untouched = segment.copy(QUIET);
+        segment.backwards = true;
+        assertThrows(IllegalStateException.class, () -> segment.attach(QUIET, 16, (frames, of) -> {}));
+        for (int frame = 0; frame < FRAMES; frame++) {
+            assertEquals(untouched.records[frame].state, segment.records[frame].state);
+        }
+        assertEquals(1, segment.closes);
+    }
+
+    @Test
     void aListenerThatFailsEndsTheOpenAndNothingIsLost() throws Exception {
         HeapBackend.Segment segment = randomRecords(11);
         HeapBackend.Segment untouched = segment.copy(QUIET);

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheConfig;
 import io.warmcache.DropReason;
+import io.warmcache.LatchTimeoutException;
 import io.warmcache.MapOptions;
 import io.warmcache.StoreVersion;
 import io.warmcache.Validation;
@@ -16,6 +17,7 @@ import io.warmcache.WritePolicy;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -23,6 +25,7 @@ import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -122,7 +125,7 @@ class EagerValidationTest {
 
     @Test
     void aPageThatSomebodyElseOwnsIsWaitedFor() throws Exception {
-        Bench bench = filled(eager(2));
+        Bench bench = filled(eager(1));
         die(bench);
         CachedFile file = file(bench);
         long[] leaf = file.index.leaf(777);
@@ -178,6 +181,62 @@ class EagerValidationTest {
         bench.map();
         assertArrayEquals(Bench.pages(0, PAGES), bench.read(0, PAGES * 4096));
         assertEquals(0, bench.cache.recovery().unvalidated());
+        assertEquals(PAGES, bench.cache.recovery().kept(), "a thread that failed says nothing about a frame");
+        assertEquals(0, bench.cache.stats().misses());
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    @Test
+    void aFailedMappingIsGivenBackThoughAPageOfItIsHeld() throws Exception {
+        Bench bench = filled(eager(2).withLatchTimeout(Duration.ofMillis(50)));
+        die(bench);
+        bench.segment.refusesAccept = true;
+        CachedFile file = file(bench);
+        long[] leaf = file.index.leaf(777);
+        int slot = RadixIndex.slot(777);
+        // Owned by somebody from the moment on in which all of the file is validated.
+        bench.segment.refusing = () -> {
+            long word = TranslationWord.get(leaf, slot);
+            assertEquals(TranslationWord.RESIDENT, TranslationWord.state(word));
+            TranslationWord.set(leaf, slot, TranslationWord.withState(word, TranslationWord.LOADING));
+        };
+        var failure = assertThrows(IOException.class, bench::map);
+        assertEquals("injected at accept", failure.getMessage());
+        assertEquals(LatchTimeoutException.class, failure.getSuppressed()[0].getClass());
+        for (int page = 0; page < PAGES; page++) {
+            long word = TranslationWord.get(file.index.leaf(page), RadixIndex.slot(page));
+            assertEquals(
+                    page == 777 ? TranslationWord.LOADING : TranslationWord.UNVERIFIED,
+                    TranslationWord.state(word),
+                    "page " + page);
+        }
+        bench.segment.refusesAccept = false;
+        TranslationWord.set(
+                leaf, slot, TranslationWord.withState(TranslationWord.get(leaf, slot), TranslationWord.UNVERIFIED));
+        bench.map();
+        assertArrayEquals(Bench.pages(0, PAGES), bench.read(0, PAGES * 4096));
+        bench.cache.close();
+        assertTrue(bench.segment.clean);
+    }
+
+    @Test
+    void fewerThreadsDoWhereNoMoreCanBeHad() throws Exception {
+        Bench bench = filled(eager(4));
+        die(bench);
+        AtomicInteger made = new AtomicInteger();
+        bench.cache.threads = (task, name) -> new Thread(task, name) {
+            @Override
+            public void start() {
+                if (made.incrementAndGet() == 2) {
+                    throw new OutOfMemoryError("injected: no further thread");
+                }
+                super.start();
+            }
+        };
+        bench.map();
+        assertEquals(2, made.get());
+        assertEquals(0, bench.cache.recovery().unvalidated());
         bench.assertSound();
         bench.cache.close();
     }
@@ -190,9 +249,21 @@ class EagerValidationTest {
         bench.cache.map(other, MapOptions.DEFAULT).close();
         die(bench); // with its background thread, which scrubs
         var mapped = bench.cache.map(other, MapOptions.DEFAULT);
+        CountDownLatch validating = new CountDownLatch(1);
+        CountDownLatch evicted = new CountDownLatch(1);
+        bench.segment.look = () -> {
+            if (Thread.currentThread().getName().startsWith("warmcache-validate")) {
+                validating.countDown();
+                await(evicted, "nothing was evicted");
+            }
+        };
         Bench.Task<Void> evicting = Bench.run(() -> {
+            await(validating, "nobody validates");
             byte[] buffer = new byte[1];
             for (int page = 0; page < 2 * FRAMES; page++) {
+                if (page == FRAMES / 2) {
+                    evicted.countDown();
+                }
                 assertEquals(1, mapped.read((long) page << 12, MemorySegment.ofArray(buffer)));
                 assertEquals((byte) (3 + page), buffer[0]);
             }

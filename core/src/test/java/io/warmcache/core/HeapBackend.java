@@ -72,6 +72,12 @@ final class HeapBackend implements FrameBackend {
         /** No file's version can be noted. */
         volatile boolean refusesAccept;
 
+        /** Runs before such a refusal. */
+        volatile Runnable refusing = () -> {};
+
+        /** Records are reported from the last one on, against the contract. */
+        boolean backwards;
+
         /** Its number of frames cannot be changed. */
         boolean fixed;
 
@@ -256,7 +262,8 @@ final class HeapBackend implements FrameBackend {
 
     @Override
     public void survivors(int from, int to, SurvivorVisitor visitor) {
-        for (int frame = from; frame < to; frame++) {
+        for (int i = from; i < to; i++) {
+            int frame = segment.backwards ? from + to - 1 - i : i;
             FrameRecord r = segment.records[frame];
             synchronized (r) {
                 switch (r.state) {
@@ -454,6 +461,7 @@ final class HeapBackend implements FrameBackend {
         public void accept() throws IOException {
             requireOpen();
             if (segment.refusesAccept) {
+                segment.refusing.run();
                 throw new IOException("injected at accept");
             }
             segment.versions.put(fileId, store.version());

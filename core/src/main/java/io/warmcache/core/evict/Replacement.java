@@ -496,7 +496,7 @@ public final class Replacement {
     /**
      * As above, on so many threads.
      *
-     * @throws OutOfMemoryError if there is no room for 16 bytes a frame; nothing has changed then
+     * @throws OutOfMemoryError if there is no room for 16 bytes a frame; no link was written then
      */
     void restore(int[] survivors, int[] hints, boolean setUses, int slices) {
         int count = survivors.length;
@@ -510,8 +510,13 @@ public final class Replacement {
         int oldest = oldest(sorted);
         int newest = count == 0 ? 0 : time(sorted[(oldest + count - 1) % count]);
         Restored[] parts = new Restored[slices];
-        Slices.run(count, slices, (slice, from, to) -> parts[slice] = new Restored(sorted, oldest, newest, from, to));
-        Restored.join(parts, this);
+        for (int slice = 0; slice < slices; slice++) {
+            parts[slice] = new Restored();
+        }
+        Restored all = new Restored();
+        // Nothing is allocated by whoever writes links, nor after the first one is written.
+        Slices.run(count, slices, (slice, from, to) -> parts[slice].link(sorted, oldest, newest, from, to));
+        all.join(parts);
         if (setUses) {
             for (int i = 0; i < count; i++) {
                 uses.set(survivors[i], usesOf(hints[i]));
@@ -595,11 +600,11 @@ public final class Replacement {
         private final int[] first = new int[PARKED];
         private final int[] last = new int[PARKED];
         private final int[] count = new int[PARKED];
+        private final int[] before = new int[PARKED];
 
-        /** Slices are made by several threads: each link is written by whoever has the later frame of the two. */
-        Restored(long[] sorted, int oldest, int newest, int from, int to) {
-            Arrays.fill(first, NIL);
-            int[] before = lastBefore(sorted, oldest, from);
+        /** Slices are linked by several threads: each link is written by whoever has the later frame of the two. */
+        void link(long[] sorted, int oldest, int newest, int from, int to) {
+            lookBack(sorted, oldest, from);
             for (int i = from; i < to; i++) {
                 long key = sorted[(int) (((long) oldest + i) % sorted.length)];
                 int list = (int) key & KEY_QUEUE_MASK;
@@ -619,26 +624,22 @@ public final class Replacement {
             }
         }
 
-        /** The last frame of each queue before position {@code from}, as the slice before this one will have it. */
-        private static int[] lastBefore(long[] sorted, int oldest, int from) {
-            int[] last = new int[PARKED];
-            Arrays.fill(last, NIL);
+        /** Finds the last frame of each queue before position {@code from}, as the slice before this one has it. */
+        private void lookBack(long[] sorted, int oldest, int from) {
+            Arrays.fill(before, NIL);
             int missing = PARKED;
             for (int i = from - 1; i >= 0 && missing > 0; i--) {
                 long key = sorted[(int) (((long) oldest + i) % sorted.length)];
                 int list = (int) key & KEY_QUEUE_MASK;
-                if (last[list] == NIL) {
-                    last[list] = (int) (key >>> KEY_FRAME_SHIFT) & KEY_FRAME_MASK;
+                if (before[list] == NIL) {
+                    before[list] = (int) (key >>> KEY_FRAME_SHIFT) & KEY_FRAME_MASK;
                     missing--;
                 }
             }
-            return last;
         }
 
         /** Makes the queues, all of them empty, of what the slices have linked. */
-        static void join(Restored[] parts, Replacement policy) {
-            int[] first = new int[PARKED];
-            int[] last = new int[PARKED];
+        void join(Restored[] parts) {
             Arrays.fill(first, NIL);
             Arrays.fill(last, NIL);
             for (Restored part : parts) {
@@ -646,26 +647,26 @@ public final class Replacement {
                     if (part.count[list] > 0) {
                         first[list] = first[list] == NIL ? part.first[list] : first[list];
                         last[list] = part.last[list];
-                        policy.size[list == NONE ? OLD : list] += part.count[list];
+                        size[list == NONE ? OLD : list] += part.count[list];
                     }
                 }
             }
             for (int list = YOUNG; list < PARKED; list++) {
-                policy.head[list] = first[list];
-                policy.tail[list] = last[list];
+                head[list] = first[list];
+                tail[list] = last[list];
                 if (last[list] != NIL) {
-                    policy.set(last[list], NEXT, NIL);
+                    set(last[list], NEXT, NIL);
                 }
             }
             if (first[NONE] != NIL) {
-                policy.set(last[NONE], PREVIOUS, NIL);
-                policy.set(first[NONE], NEXT, policy.head[OLD]);
-                if (policy.head[OLD] != NIL) {
-                    policy.set(policy.head[OLD], PREVIOUS, first[NONE]);
+                set(last[NONE], PREVIOUS, NIL);
+                set(first[NONE], NEXT, head[OLD]);
+                if (head[OLD] != NIL) {
+                    set(head[OLD], PREVIOUS, first[NONE]);
                 } else {
-                    policy.tail[OLD] = first[NONE];
+                    tail[OLD] = first[NONE];
                 }
-                policy.head[OLD] = last[NONE];
+                head[OLD] = last[NONE];
             }
         }
     }

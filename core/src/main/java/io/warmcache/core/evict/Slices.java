@@ -23,12 +23,29 @@ final class Slices {
     }
 
     /**
-     * Runs {@code work} for each of {@code slices} parts of 0 to {@code count}, and returns when all have ended.
-     * Where no thread can be had, the caller does it all.
+     * Runs {@code work} for each of {@code slices} parts of 0 to {@code count}, and returns, also with an exception,
+     * when all have ended. Where no thread can be had, the caller does it all.
      */
     static void run(int count, int slices, Work work) {
+        run(count, slices, work, Slices::daemon);
+    }
+
+    /** Makes a thread that is not started yet. */
+    @FunctionalInterface
+    interface ThreadMaker {
+        Thread make(Runnable task);
+    }
+
+    private static Thread daemon(Runnable task) {
+        Thread thread = new Thread(task, "warmcache-policy");
+        thread.setDaemon(true);
+        return thread;
+    }
+
+    /** As above, with threads of another making. */
+    static void run(int count, int slices, Work work, ThreadMaker threads) {
         AtomicInteger next = new AtomicInteger();
-        Throwable[] failures = new Throwable[slices];
+        @Nullable Throwable[] failures = new @Nullable Throwable[slices];
         Runnable all = () -> {
             for (int i = next.getAndIncrement(); i < slices; i = next.getAndIncrement()) {
                 try {
@@ -39,17 +56,36 @@ final class Slices {
             }
         };
         @Nullable Thread[] helpers = new @Nullable Thread[slices - 1];
-        for (int i = 0; i < helpers.length; i++) {
-            Thread helper = new Thread(all, "warmcache-policy-" + i);
-            helper.setDaemon(true);
-            try {
-                helper.start();
-            } catch (OutOfMemoryError e) {
-                break; // no thread to be had
-            }
-            helpers[i] = helper;
+        try {
+            start(helpers, all, threads);
+            all.run();
+        } finally {
+            next.set(slices); // nobody begins another one when the caller has failed
+            join(helpers);
         }
-        all.run();
+        for (Throwable failure : failures) {
+            if (failure instanceof RuntimeException e) {
+                throw e;
+            } else if (failure instanceof Error e) {
+                throw e;
+            }
+        }
+    }
+
+    /** Each thread is noted before it starts: whatever fails, all that run are waited for. */
+    private static void start(@Nullable Thread[] helpers, Runnable all, ThreadMaker threads) {
+        try {
+            for (int i = 0; i < helpers.length; i++) {
+                Thread helper = threads.make(all);
+                helpers[i] = helper;
+                helper.start();
+            }
+        } catch (OutOfMemoryError e) {
+            // no further thread to be had: fewer will do
+        }
+    }
+
+    private static void join(@Nullable Thread[] helpers) {
         boolean interrupted = false;
         for (Thread helper : helpers) {
             while (helper != null) {
@@ -63,13 +99,6 @@ final class Slices {
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
-        }
-        for (Throwable failure : failures) {
-            if (failure instanceof RuntimeException e) {
-                throw e;
-            } else if (failure instanceof Error e) {
-                throw e;
-            }
         }
     }
 }
