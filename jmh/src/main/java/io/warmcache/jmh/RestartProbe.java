@@ -191,7 +191,7 @@ final class RestartProbe {
     /**
      * What the process is asked for.
      *
-     * @param way {@code fill} (make all pages resident), {@code lazy}, {@code eager}, {@code reread} (everything,
+     * @param way "fill" (make all pages resident), {@code lazy}, {@code eager}, {@code reread} (everything,
      *     before the first request), {@code cold}, {@code channel}
      * @param warm whether the JVM runs the same code on another cache before
      * @param started when the process was started
