@@ -317,7 +317,7 @@ class ReplacementTest {
             int[] hints = IntStream.range(0, survivors.length)
                     .map(i -> random.nextInt(queues) << 30
                             | random.nextInt(4) << 28
-                            | (base + random.nextInt(span)) & ((1 << 28) - 1))
+                            | ((base + random.nextInt(span)) & ((1 << 28) - 1)))
                     .toArray();
             List<List<Integer>> expected = queuesOf(survivors, hints);
             for (int slices = 1; slices <= 7; slices++) {
