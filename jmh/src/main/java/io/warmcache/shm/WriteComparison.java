@@ -317,7 +317,7 @@ public final class WriteComparison {
             for (int pair = -WARM_UP; pair < pairs; pair++) {
                 int[] chosen = choose(all, count, random);
                 for (int turn = 0; turn < 2; turn++) {
-                    if ((turn ^ pair & 1) == 0) {
+                    if ((turn ^ (pair & 1)) == 0) {
                         // From the first change on, since write-back begins as soon as much is dirty.
                         long start = System.nanoTime();
                         for (int page : chosen) {
@@ -374,7 +374,7 @@ public final class WriteComparison {
 
         private static int bucket(long nanos) {
             int log = 63 - Long.numberOfLeadingZeros(Math.max(8, nanos));
-            return log * 8 + (int) (nanos >>> log - 3 & 7);
+            return log * 8 + (int) ((nanos >>> (log - 3)) & 7);
         }
 
         void add(long nanos) {
@@ -389,7 +389,7 @@ public final class WriteComparison {
             for (int i = 0; i < counts.length; i++) {
                 sum += counts[i];
                 if (sum >= total * share) {
-                    return Math.min(max, (1L << i / 8) * (9 + i % 8) / 8) / 1e3;
+                    return Math.min(max, (1L << (i / 8)) * (9 + i % 8) / 8) / 1e3;
                 }
             }
             return max / 1e3;
@@ -415,7 +415,7 @@ public final class WriteComparison {
             int batch = (int) (((long) cacheMib << 20) / pageSize / 2);
             for (int pair = -1; pair < pairs; pair++) {
                 for (int turn = 0; turn < 2; turn++) {
-                    if ((turn ^ pair & 1) == 0) {
+                    if ((turn ^ (pair & 1)) == 0) {
                         cached(file, page, all, random, pair, rates);
                     } else {
                         raw(raw, batch, all, random, pair, rates);
