@@ -3,6 +3,7 @@ package io.warmcache.torture;
 
 import io.warmcache.BusyException;
 import io.warmcache.CacheConfig;
+import io.warmcache.DropReason;
 import io.warmcache.PageCache;
 import io.warmcache.Validation;
 import io.warmcache.shm.ShmInspector;
@@ -53,6 +54,10 @@ final class Lane implements Runnable {
     private final Map<Kind, String> missing = new EnumMap<>(Kind.class);
     private final List<String> history = new ArrayList<>();
     private @Nullable Path memoryGroup;
+
+    /** Whether the last life of this cache ended in order. */
+    private boolean afterClean;
+
     private @Nullable Path slowGroup;
     private LifePlan shape = new LifePlan();
     private int lifeOfCache;
@@ -157,6 +162,7 @@ final class Lane implements Runnable {
         Oracle oracle = new Oracle(journal, directory, salt);
         history.clear();
         lifeOfCache = 0;
+        afterClean = false;
         boolean formatted = false;
         Life life = prepare();
         life.child.tell("OPEN");
@@ -234,7 +240,7 @@ final class Lane implements Runnable {
                 .with("salt", random.nextLong())
                 .with("pageSize", pageSize)
                 .with("capacity", frames * pageSize)
-                .with("maxCapacity", options.backend == TortureOptions.Backend.SHM ? 2 * frames * pageSize : 0)
+                .with("maxCapacity", 2 * frames * pageSize)
                 .with("checksum", random.nextInt(4) == 0 ? "crc32c" : "xxh64");
         campaign.complete(plan);
         return plan;
@@ -493,8 +499,17 @@ final class Lane implements Runnable {
         if (life.child.exitValue() != right) {
             fail(Campaign.Failure.RESTART, life, "its exit status was " + life.child.exitValue() + ", not " + right);
         }
+        afterClean = life.kind == Kind.CLEAN;
         campaign.ended(life.kind);
     }
+
+    /** Nothing damages memory here, and no page is ever in two frames. */
+    private static final List<DropReason> NEVER =
+            List.of(DropReason.RECORD_DAMAGED, DropReason.CHECKSUM, DropReason.DUPLICATE);
+
+    private static final List<DropReason> NEVER_AFTER_A_CLOSE = Stream.concat(
+                    NEVER.stream(), Stream.of(DropReason.FILLING, DropReason.DIRTY, DropReason.UNFORCED))
+            .toList();
 
     private void count(Life life, String checked, boolean formatted) {
         Tally.Sums sums = campaign.sums();
@@ -515,6 +530,14 @@ final class Lane implements Runnable {
         }
         if (formatted && checked.contains("\twarm=false\t")) {
             fail(Campaign.Failure.RESTART, life, "a restart was cold: " + checked);
+        }
+        if (formatted && afterClean && !checked.contains("\tclean=true\t")) {
+            fail(Campaign.Failure.RESTART, life, "an orderly close was taken for a death: " + checked);
+        }
+        for (DropReason reason : afterClean ? NEVER_AFTER_A_CLOSE : NEVER) {
+            if (checked.contains("\tdrop." + reason + "=")) {
+                fail(Campaign.Failure.WRONG, life, "frames were dropped that no kill may leave: " + checked);
+            }
         }
         if (!checked.contains("\tchecksumFailures=0")) {
             fail(Campaign.Failure.WRONG, life, "a frame was taken for clean and did not match: " + checked);

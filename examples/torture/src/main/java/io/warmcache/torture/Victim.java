@@ -145,6 +145,7 @@ final class Victim {
                 }
             }
         }
+        checkHealth(cache);
         for (String problem : problems(cache)) {
             out.println("WRONG\tafter all work ended: " + problem);
         }
@@ -203,6 +204,13 @@ final class Victim {
                 more.put(at, (byte) 1);
             }
             balloon.add(more);
+        }
+    }
+
+    /** A failure of what works in the background reaches no caller. */
+    void checkHealth(PageCache cache) {
+        if (fault == TortureStore.Fault.NONE && !plan.is("full") && !cache.health().healthy()) {
+            throw new WrongException("nothing fails here, but the cache says: " + cache.health().problems());
         }
     }
 

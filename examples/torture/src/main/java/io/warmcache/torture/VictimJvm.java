@@ -26,8 +26,8 @@ final class VictimJvm {
     }
 
     /**
-     * One with the classes of a victim linked beforehand, where the class path allows that: an AOT cache takes jars. A campaign
-     * that goes on takes the one it has, unless a jar is newer.
+     * One with the classes of a victim linked beforehand, where the class path allows that: an AOT cache takes jars.
+     * A campaign that goes on takes the one it has, unless a jar is newer.
      *
      * @param training a plan for a short life
      */

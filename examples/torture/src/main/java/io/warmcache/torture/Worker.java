@@ -446,6 +446,7 @@ final class Worker implements Runnable {
     }
 
     private void explain(Slot slot) {
+        victim.checkHealth(cache);
         PagedFile file = slot.file();
         long pages = file.pages();
         if (pages > 0 && file.explain(somePage(pages)).toString().isEmpty()) {

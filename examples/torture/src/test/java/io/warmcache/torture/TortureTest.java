@@ -44,7 +44,7 @@ class TortureTest {
         assertNull(failure, () -> evidence(failure));
         Tally.Sums sums = campaign.sums();
         assertTrue(sums.kills >= kills, campaign::summary);
-        assertTrue(sums.residentPagesCompared > 0, campaign::summary);
+        assertTrue(sums.residentPagesCompared > 4 * sums.warmRestarts, "what dropped all would be right as well");
         assertEquals(sums.restarts, sums.warmRestarts);
         assertEquals(0, sums.bad());
         Tally saved = Tally.load(directory.resolve("campaign.json"));

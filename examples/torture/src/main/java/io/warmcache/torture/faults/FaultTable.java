@@ -172,7 +172,7 @@ public final class FaultTable {
         findings.forEach(System.out::println);
         boolean wrong = state.between.values().stream().anyMatch(t -> t.servedWrong > 0);
         boolean written = state.running.entrySet().stream()
-                .anyMatch(e -> e.getKey().endsWith("paranoid") && e.getValue().written > 0);
+                .anyMatch(e -> e.getKey().endsWith("paranoid") && e.getValue().written + e.getValue().seen > 0);
         return !wrong && !written;
     }
 
@@ -215,8 +215,8 @@ public final class FaultTable {
         state.between.forEach((key, t) -> System.out.println(key + ": " + t.variants + "; " + t.reasons));
         System.out.println();
         System.out.println("| back end, kind | paranoid | broken | gone | still there | hits served wrong: median,"
-                + " most | until gone, ms: median, most | told | refused | blocks written wrong |");
-        System.out.println("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|");
+                + " most | until gone, ms: median, most | told | refused | seen in a file | blocks wrong at the end |");
+        System.out.println("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|");
         state.running.forEach((key, t) -> {
             if (t.injected > 0) {
                 System.out.println("| " + key.substring(0, 6) + " | " + (key.endsWith("paranoid") ? "on" : "off")

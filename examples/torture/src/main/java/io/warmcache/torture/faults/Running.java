@@ -6,6 +6,7 @@ import io.warmcache.torture.faults.MemoryFaults.Frame;
 import io.warmcache.torture.faults.Remains.Entry;
 import io.warmcache.torture.faults.Strike.Target;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
@@ -74,7 +75,8 @@ final class Running {
             Dataset data,
             MemorySegment hits,
             RunningTally tally,
-            Random random) {
+            Random random)
+            throws IOException {
         Frame frame = choose(faults, m, random.nextInt(3) == 0, random);
         if (frame == null) {
             return;
@@ -99,6 +101,7 @@ final class Running {
             }
         }
         boolean gone = struck.isEmpty() && strike.targets().isEmpty();
+        boolean written = false;
         while (!gone && System.nanoTime() - start < PATIENCE) {
             Entry now = m.entry(frame.number());
             if (now.state() == FrameState.FREE || struck.isEmpty()) {
@@ -113,7 +116,10 @@ final class Running {
                                         != e.getValue());
             }
             LockSupport.parkNanos(20_000); // the machine has few processors, and the cache needs one
+            // Also once it is gone: what damaged bytes were written over with may have been they, in the store.
+            written |= !struck.isEmpty() && isBroken(data, frame.page());
         }
+        tally.seen += written ? 1 : 0;
         if (gone) {
             tally.gone++;
             tally.micros.add((System.nanoTime() - start) / 1000);
@@ -154,20 +160,48 @@ final class Running {
         return bytes;
     }
 
+    /** Whether the store's page has a block that no writer wrote; one that is being written is looked at again. */
+    private static boolean isBroken(Dataset data, Target page) throws IOException {
+        byte[] before = new byte[0];
+        for (int look = 0; look < 4; look++) {
+            byte[] now = new byte[data.pageSize()];
+            try (RandomAccessFile file = new RandomAccessFile(data.file(page.file()).toFile(), "r")) {
+                file.seek(page.page() * data.pageSize());
+                int n = Math.max(0, file.read(now));
+                if (broken(data, page.file(), page.page(), MemorySegment.ofArray(now).asSlice(0, n)) == 0) {
+                    return false;
+                }
+            }
+            if (look > 0 && !Arrays.equals(before, now)) {
+                return false; // the next look is at another write
+            }
+            before = now;
+            LockSupport.parkNanos(300_000);
+        }
+        return true;
+    }
+
+    private static int broken(Dataset data, int f, long page, MemorySegment bytes) {
+        int broken = 0;
+        for (long block = 0; block + Dataset.BLOCK <= bytes.byteSize(); block += Dataset.BLOCK) {
+            boolean good = true;
+            long word = bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, block);
+            for (long at = block; at < block + Dataset.BLOCK; at += Long.BYTES) {
+                good &= bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, at) == word;
+            }
+            broken += good && data.mayHold(word, f, page, block) ? 0 : 1;
+        }
+        return broken;
+    }
+
     /** Blocks that are no write of their page. */
     private static int broken(Dataset data) throws IOException {
         int broken = 0;
         for (int f = 0; f < data.files(); f++) {
             MemorySegment bytes = MemorySegment.ofArray(Files.readAllBytes(data.file(f)));
-            for (long block = 0; block < bytes.byteSize(); block += Dataset.BLOCK) {
-                boolean good = true;
-                long word = bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, block);
-                for (long at = block; at < block + Dataset.BLOCK; at += Long.BYTES) {
-                    long here = bytes.get(ValueLayout.JAVA_LONG_UNALIGNED, at);
-                    good &= here == word
-                            && data.mayHold(here, f, block / data.pageSize(), block % data.pageSize());
-                }
-                broken += good ? 0 : 1;
+            for (long at = 0; at < bytes.byteSize(); at += data.pageSize()) {
+                long length = Math.min(data.pageSize(), bytes.byteSize() - at);
+                broken += broken(data, f, at / data.pageSize(), bytes.asSlice(at, length));
             }
         }
         return broken;

@@ -31,6 +31,9 @@ final class RunningTally {
     /** How often an operation failed as documented, all these included. */
     public long refused;
 
+    /** Breaks after which the file was seen to hold a block of the page that no writer wrote, if not for long. */
+    public int seen;
+
     /** Blocks of the files that hold broken bytes afterwards. */
     public int written;
 
@@ -45,7 +48,7 @@ final class RunningTally {
     String row() {
         return String.format(
                 Locale.ROOT,
-                "%d (%d dirty) | %d | %d | %d, %d | %.1f, %.1f | %d | %d | %d",
+                "%d (%d dirty) | %d | %d | %d, %d | %.1f, %.1f | %d | %d | %d | %d",
                 injected,
                 inDirty,
                 gone,
@@ -56,6 +59,7 @@ final class RunningTally {
                 most(micros) / 1000.0,
                 told,
                 refused,
+                seen,
                 written);
     }
 
