@@ -646,6 +646,7 @@ class ImageTest {
             }));
         }
         try {
+            Bench.awaitThat("something read", () -> life.cache.stats().misses() > 0);
             for (int i = 0; i < 10; i++) {
                 life.checkpoint();
             }
