@@ -35,15 +35,21 @@ final class BackgroundWrites {
     /** The share that may be dirty before writers wait for them to be written. */
     private static final int WAITING_SHARE = 2;
 
-    /** A write is not held up for longer than this, however slow the store is. */
-    private static final long MOST_DELAY = TimeUnit.MILLISECONDS.toNanos(100);
+    /** A write is not held up for longer than this, however slow the store is. Tests set more. */
+    volatile long mostDelayNanos = TimeUnit.MILLISECONDS.toNanos(100);
 
-    /** A store that ends no write for as long stands still: waiting for it would be in vain. */
-    private static final long STANDING_MILLIS = 1000;
+    /** A store that ends no write for as long stands still: waiting for it would be in vain. Tests set more. */
+    volatile long standingMillis = 1000;
 
     private final Cache cache;
     private final FrameTable frames;
     private final ReentrantLock lock = new ReentrantLock();
+
+    /** Dirty frames of files that fail or stand still, as of the last tick: in nobody's way but their own writers'. */
+    volatile int stuck;
+
+    /** Threads that are at a file. */
+    private final AtomicInteger busy = new AtomicInteger();
 
     /** Signalled when a run was written, and when a thread has left a file. */
     private final Condition written = lock.newCondition();
@@ -111,20 +117,35 @@ final class BackgroundWrites {
         return running;
     }
 
-    /** Has all files with dirty pages written. Returns whether there are threads for it. */
+    /** Has all files with dirty pages written. Returns whether there are threads for all of them. */
     boolean request() {
-        for (CachedFile file : cache.maintenance.active()) {
+        for (CachedFile file : cache.maintenance.active) {
             if (file.open && !request(file)) {
                 return false;
             }
         }
-        return running;
+        return running && !isSaturated();
+    }
+
+    /** More is to be done than there are threads for, be it that stores keep them. */
+    private boolean isSaturated() {
+        return busy.get() >= MOST_THREADS;
+    }
+
+    /** Whether waiting for the file to be written may be in vain. */
+    boolean isStuck(CachedFile file) {
+        return file.degraded != null || isStanding(file);
+    }
+
+    /** Whether whoever calls the file's store to write is likely to stay there. */
+    boolean isStanding(CachedFile file) {
+        return file.writeBack.standingMillis() >= standingMillis;
     }
 
     /** Has a file written if it has dirty pages, by one thread more. Returns whether there are threads for it. */
     boolean request(CachedFile file) {
         int lanes = file.lanes.get();
-        if (!running || lanes >= LANES) {
+        if (!running || lanes >= LANES || (lanes > 0 && busy.get() >= MOST_THREADS / 2)) {
             return running;
         }
         int dirty = file.sets.dirtyCount();
@@ -143,7 +164,7 @@ final class BackgroundWrites {
                 begun = true;
             }
         } catch (OutOfMemoryError e) {
-            LOG.log(System.Logger.Level.DEBUG, "no further thread for write-back", e);
+            // No further thread, or no memory to say so: who is told does without.
         } finally {
             lock.unlock();
             if (!begun) {
@@ -168,26 +189,36 @@ final class BackgroundWrites {
         return (LANES - 1.0) / LANES;
     }
 
-    /** After a page has become dirty. */
+    /** After a page has become dirty. Does not throw: the page is published. */
     void requestIfMany(CachedFile file) {
-        if (frames.dirtyFrames() >= many(WRITING_SHARE, FEW) && file.degraded == null) {
-            var _ = request(file);
+        if (areMany(WRITING_SHARE, FEW) && file.degraded == null) {
+            try {
+                var _ = request(file);
+            } catch (RuntimeException | Error e) {
+                // The next tick asks again.
+            }
         }
     }
 
-    private int many(int share, int few) {
-        return Math.max(few, frames.capacity() / share);
+    private boolean areMany(int share, int few) {
+        return frames.dirtyFrames() - stuck >= Math.max(few, frames.capacity() / share);
     }
 
     private void write(CachedFile file, int lane) {
+        busy.incrementAndGet();
+        file.lanesAtWork.incrementAndGet();
         try {
             boolean any;
             do {
                 any = file.writeBack.flushIdle((double) lane / LANES);
-            } while (any && running && frames.dirtyFrames() >= many(WRITING_SHARE, FEW));
+            } while (any && running && areMany(WRITING_SHARE, FEW));
         } catch (IOException | RuntimeException | Error e) {
-            file.writeFailed(e); // of this file alone; tried again at the next tick, or when somebody needs a frame
+            // Noted where it happened, for the file alone. Tried again at the next tick, or when somebody needs a
+            // frame.
+            LOG.log(System.Logger.Level.DEBUG, () -> "write-back of " + file.name + " failed", e);
         } finally {
+            file.lanesAtWork.decrementAndGet();
+            busy.decrementAndGet();
             file.lanes.decrementAndGet();
             signal();
         }
@@ -217,7 +248,7 @@ final class BackgroundWrites {
      * frame.
      */
     void throttle(CachedFile file, long page) {
-        if (frames.dirtyFrames() < many(WAITING_SHARE, 2 * FEW)
+        if (!areMany(WAITING_SHARE, 2 * FEW)
                 || !running
                 || file.options.policy() != WritePolicy.WRITE_BACK
                 || isDirty(file, page)) {
@@ -238,18 +269,15 @@ final class BackgroundWrites {
 
     @SuppressWarnings("NonAtomicVolatileUpdate") // "waiting" is written under the lock alone
     private void await(CachedFile file) {
-        long deadline = System.nanoTime() + MOST_DELAY;
+        long deadline = System.nanoTime() + mostDelayNanos;
         boolean interrupted = false;
         lock.lock();
         try {
             waiting++;
-            while (frames.dirtyFrames() >= many(WAITING_SHARE, 2 * FEW)
-                    && file.degraded == null
-                    && file.writeBack.standingMillis() < STANDING_MILLIS
-                    && file.sets.dirtyCount() > 0) {
+            while (areMany(WAITING_SHARE, 2 * FEW) && !isStuck(file) && file.sets.dirtyCount() > 0) {
                 int before = runs.get();
                 long left = deadline - System.nanoTime();
-                if (left <= 0 || !request(file)) {
+                if (left <= 0 || !request(file) || (file.lanesAtWork.get() == 0 && isSaturated())) {
                     break;
                 }
                 try {

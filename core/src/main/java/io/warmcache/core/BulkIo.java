@@ -377,9 +377,10 @@ final class BulkIo {
         file.checkWritable();
         file.backing();
         boolean extending = false;
-        long deadline = file.deadline();
         try {
             for (long done = 0; done < length; ) {
+                file.cache.backgroundWrites.throttle(file, (position + done) >>> file.pageShift);
+                long deadline = file.deadline();
                 if (!extending && position + length > file.size) {
                     file.acquireExtension(deadline);
                     extending = true;
@@ -388,7 +389,6 @@ final class BulkIo {
                     }
                 }
                 done += writeBatch(position + done, source, done, extending, deadline);
-                deadline = file.deadline();
             }
         } finally {
             if (extending) {
@@ -403,7 +403,6 @@ final class BulkIo {
         int batch = batch();
         List<ExclusivePin> pins = new ArrayList<>(batch);
         long first = position >>> file.pageShift;
-        file.cache.backgroundWrites.throttle(file, first);
         long length = source.byteSize() - from;
         long done = 0;
         boolean published = false;
@@ -446,6 +445,7 @@ final class BulkIo {
     private void publish(long first, List<ExclusivePin> pins) throws IOException {
         long size = pins.getLast().sizeAfter();
         boolean through = file.options.policy() == WritePolicy.WRITE_THROUGH;
+        int failedForces = 0;
         if (through) {
             int blocks = 0;
             for (ExclusivePin pin : pins) {
@@ -454,6 +454,7 @@ final class BulkIo {
             }
             Events.Write event = new Events.Write();
             event.begin();
+            failedForces = file.sets.failedForces();
             try {
                 int written = ExclusivePin.writeThrough(file, pins, size);
                 WriteBack.commit(event, file, first, written, "write-through");
@@ -469,7 +470,7 @@ final class BulkIo {
         }
         for (ExclusivePin pin : pins) {
             if (through) {
-                pin.writtenThrough(size);
+                pin.writtenThrough(size, failedForces);
             } else {
                 pin.writeLater(size);
             }

@@ -337,6 +337,7 @@ final class Cache implements PageCache {
                 backing.lostWrites();
             }
             work = images.mapped(file, backing, !options.readOnly());
+            backing.owner(file);
         } catch (Throwable t) {
             if (config.validation() == Validation.EAGER) {
                 // What was validated already must pass the gates of the next mapping all the same.
@@ -348,7 +349,6 @@ final class Cache implements PageCache {
         file.options = options;
         file.backing = backing;
         file.open = true;
-        backing.owner(file);
         mapped.put(store.id(), file);
         images.queue(work);
         return share(file);
@@ -518,6 +518,9 @@ final class Cache implements PageCache {
      */
     boolean writeBackSome() {
         for (CachedFile file : files.values()) {
+            if (backgroundWrites.isStanding(file)) {
+                continue; // whoever calls it stands, too
+            }
             boolean failedBefore = file.degraded != null;
             try {
                 if (file.backing != null && file.writeBack.writeSome()) {

@@ -100,17 +100,23 @@ final class CachedFile {
     /** Whether the background thread looks at the file at each tick. */
     private volatile boolean active;
 
+    /** Guards changes of {@link #active}, and with it the set of active files as to this one. */
+    private final Object activation = new Object();
+
     /** Ticks since the last write; the background thread's own. */
     private int idleTicks;
 
     /** Threads that write the file in the background, or are about to. */
     final AtomicInteger lanes = new AtomicInteger();
 
+    /** Those of them that have begun. */
+    final AtomicInteger lanesAtWork = new AtomicInteger();
+
     /** Guarded by the cache's map lock. */
     int mappings;
 
-    /** Somebody closes the last mapping. Guarded by the cache's map lock. */
-    boolean unmapping;
+    /** Somebody closes the last mapping. Written under the cache's map lock. */
+    volatile boolean unmapping;
 
     /** Set before {@link #open}. */
     MapOptions options = MapOptions.DEFAULT;
@@ -140,14 +146,22 @@ final class CachedFile {
             written = true;
         }
         if (!active) { // looked at after the change itself: the other side of deactivate()
-            active = true;
-            cache.maintenance.activate(this);
+            synchronized (activation) {
+                if (!active) {
+                    cache.maintenance.active.add(this); // which may find no memory: then the caller has failed
+                    active = true;
+                }
+            }
         }
     }
 
-    /** Whether so many looks have found nothing new. By the background thread, once a tick. */
-    boolean isIdleSince(int ticks) {
-        if (written || (open && sets.dirtyCount() > 0)) {
+    /**
+     * Whether so many looks have found nothing new. By the background thread, once a tick.
+     *
+     * @param settled whether there was nothing to settle, or that was done
+     */
+    boolean isIdleSince(int ticks, boolean settled) {
+        if (written || !settled || (open && sets.dirtyCount() > 0)) {
             written = false;
             idleTicks = 0;
         }
@@ -156,7 +170,10 @@ final class CachedFile {
 
     /** The background thread does not look at the file any more, unless it was written to meanwhile. */
     void deactivate() {
-        active = false;
+        synchronized (activation) {
+            cache.maintenance.active.remove(this);
+            active = false;
+        }
         if (written || sets.dirtyCount() > 0) {
             activate();
         }
@@ -540,17 +557,30 @@ final class CachedFile {
     /** Between looks for a frame while all are pinned, or dirty and not to be written. */
     private static final long MOST_PAUSE = TimeUnit.MILLISECONDS.toNanos(16);
 
+    /** After which who queues for a frame looks whether its page is still wanted. */
+    private static final long LONGEST_QUEUEING = TimeUnit.SECONDS.toNanos(1);
+
     /** One thread at a time looks again and again: thousands would leave no processor to those they wait for. */
     private int awaitFrame(long page, long key, long deadline) {
-        if (!Waits.until(deadline, left -> frames.seeking.tryLock(left, TimeUnit.NANOSECONDS))) {
-            throw full(page);
+        while (true) {
+            if (page >= truncatingFrom) {
+                return -1; // the truncate waits for this page, perhaps with all frames in its hands
+            }
+            long left = deadline - System.nanoTime();
+            long until = System.nanoTime() + Math.min(left, LONGEST_QUEUEING);
+            if (Waits.until(until, nanos -> frames.seeking.tryLock(nanos, TimeUnit.NANOSECONDS))) {
+                break;
+            }
+            if (System.nanoTime() - deadline >= 0) {
+                throw full(page);
+            }
         }
         long pause = TimeUnit.MILLISECONDS.toNanos(1);
         try {
             while (true) {
                 backing();
                 int frame = frames.tryTake(key);
-                if (frame >= 0) {
+                if (frame >= 0 || page >= truncatingFrom) {
                     return frame;
                 }
                 // A store may stand still: threads of their own write, and nobody waits for longer than the deadline.
@@ -733,14 +763,27 @@ final class CachedFile {
                 || (sums != null && !sums.isOf(frame, record.generation));
     }
 
-    /** The store has taken every dirty block of a frame whose word the caller owns. */
-    void wrote(int frame, long page) {
+    /**
+     * B3: the store has taken every dirty block of a frame whose word the caller owns.
+     *
+     * @param failedForces {@link PageSets#failedForces} from before the store was called: a force that has failed since
+     *     may have lost the page, which is dirty again then
+     */
+    void wrote(int frame, long page, int failedForces) {
         int dirty = frames.dirtyBlocks[frame];
+        if (!sets.written(page, failedForces)) {
+            backend.markDirty(frame);
+            try {
+                sets.dirty(page); // where it is, unless it was written through
+            } catch (OutOfMemoryError e) {
+                poison(e);
+            }
+            return;
+        }
         frames.dirtyBlocks(frame, 0);
         counters.pagesWritten.increment();
         counters.blocksWritten.add(Integer.bitCount(dirty));
         counters.bytesWritten.add((long) Integer.bitCount(dirty) << 12);
-        sets.written(page, true);
         frames.history.written(frame);
         if (degraded != null) {
             degraded = null;

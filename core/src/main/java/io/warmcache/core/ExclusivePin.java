@@ -368,8 +368,11 @@ final class ExclusivePin implements WritePin {
         try {
             if (initialDirty != 0) {
                 restore();
+                int failedForces = file.sets.failedForces();
                 var _ = writeThrough(file, List.of(this), file.size);
-                file.sets.written(page, true);
+                if (!file.sets.written(page, failedForces)) {
+                    file.poison(cause); // a force that failed may have lost it, and it does not stay in memory
+                }
             }
         } catch (Throwable t) {
             cause.addSuppressed(t);
@@ -451,8 +454,10 @@ final class ExclusivePin implements WritePin {
             if (file.options.policy() == WritePolicy.WRITE_THROUGH) {
                 Events.Write event = new Events.Write();
                 event.begin();
+                int failedForces;
                 try {
                     takeSums();
+                    failedForces = file.sets.failedForces();
                     int blocks = writeThrough(file, List.of(this), size);
                     WriteBack.commit(event, file, page, blocks, "write-through");
                 } catch (Throwable t) {
@@ -467,7 +472,7 @@ final class ExclusivePin implements WritePin {
                     }
                     throw t;
                 }
-                writtenThrough(size);
+                writtenThrough(size, failedForces);
             } else {
                 try {
                     writeLater(size);
@@ -529,8 +534,8 @@ final class ExclusivePin implements WritePin {
     }
 
     /** W7, after the store has taken the bytes. */
-    void writtenThrough(long size) {
-        file.wrote(frame, page);
+    void writtenThrough(long size, int failedForces) {
+        file.wrote(frame, page, failedForces);
         publishSize(size);
         file.publish(leaf, slot, page, residentWord());
     }
@@ -541,9 +546,10 @@ final class ExclusivePin implements WritePin {
         if (initialDirty == 0) { // else it is there, and nobody takes it out of a page that is latched
             file.sets.dirty(page);
         }
+        file.activate();
         publishSize(size);
         file.publish(leaf, slot, page, residentWord());
-        file.activate();
+        // Published: nothing from here on may fail, as the page is not this pin's any more.
         file.cache.backgroundWrites.requestIfMany(file);
     }
 

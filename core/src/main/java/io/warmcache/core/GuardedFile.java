@@ -223,7 +223,11 @@ final class GuardedFile implements BackendFile {
                 write.run();
             } finally {
                 lastWrite = System.nanoTime();
-                activate();
+                try {
+                    activate();
+                } catch (OutOfMemoryError e) {
+                    // The write has ended as it has. Its version is settled with the next one, or at close.
+                }
             }
         } finally {
             gate.readLock().unlock();

@@ -36,8 +36,11 @@ final class Maintenance {
 
     private final Cache cache;
 
-    /** Files that were mapped or written to lately: of all others there is nothing to settle, nor to write. */
-    private final Set<CachedFile> active = ConcurrentHashMap.newKeySet();
+    /**
+     * Files that were mapped or written to lately, or have dirty pages: of all others there is nothing to settle, nor
+     * to write. Not final for a test's sake.
+     */
+    Set<CachedFile> active = ConcurrentHashMap.newKeySet();
 
     private final Thread thread;
     private final ReentrantLock lock = new ReentrantLock();
@@ -86,20 +89,20 @@ final class Maintenance {
         }
         if (tick % TICKS_PER_LOOK == 0 && isSweepDue()) {
             for (CachedFile file : cache.files()) {
-                visit(file, file.sweep::run);
+                var _ = visit(file, file.sweep::run);
             }
         }
         List<CachedFile> idle = new ArrayList<>();
+        int stuck = 0;
         for (CachedFile file : active) {
-            visit(file, () -> settle(file, tick % TICKS_PER_FLUSH == 0));
-            if (file.isIdleSince(IDLE_TICKS)) {
+            boolean settled = visit(file, () -> settle(file, tick % TICKS_PER_FLUSH == 0));
+            if (file.isIdleSince(IDLE_TICKS, settled)) {
                 idle.add(file);
             }
+            stuck += cache.backgroundWrites.isStuck(file) ? file.sets.dirtyCount() : 0;
         }
-        for (CachedFile file : idle) {
-            active.remove(file);
-            file.deactivate();
-        }
+        idle.forEach(CachedFile::deactivate);
+        cache.backgroundWrites.stuck = stuck;
         if (cache.unlockSums != null) {
             verifySome(Math.max(64, cache.frames.frames / TICKS_PER_ROUND));
         }
@@ -113,29 +116,25 @@ final class Maintenance {
         void run() throws IOException;
     }
 
-    private static void visit(CachedFile file, Visit visit) {
-        if (!file.open || !file.usage.readLock().tryLock()) {
-            return;
+    /** Returns whether there is nothing left to do for it: it was done, or the file is closed. */
+    private static boolean visit(CachedFile file, Visit visit) {
+        if (!file.open) {
+            return true;
+        }
+        if (!file.usage.readLock().tryLock()) {
+            return false;
         }
         try {
             if (file.open) { // which it stays: a close waits for the lock
                 visit.run();
             }
+            return true;
         } catch (IOException | RuntimeException e) {
             file.writeFailed(e); // of this file alone: the others have their turn
+            return false;
         } finally {
             file.usage.readLock().unlock();
         }
-    }
-
-    /** Every file that has dirty pages, and some others. */
-    Set<CachedFile> active() {
-        return active;
-    }
-
-    /** Has a file looked at from now on, until it has been idle for a while. */
-    void activate(CachedFile file) {
-        active.add(file);
     }
 
     /** Of a paranoid cache: some more of the frames in use. */

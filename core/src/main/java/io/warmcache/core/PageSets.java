@@ -27,6 +27,9 @@ final class PageSets {
 
     private boolean forcingUntracked;
 
+    /** Forces that failed so far. */
+    private int failedForces;
+
     /** Pages read since, for which that is the only reason: a force makes them good, but loses nothing if it fails. */
     private RoaringBitmap readBehindCut = new RoaringBitmap();
 
@@ -51,6 +54,34 @@ final class PageSets {
         }
     }
 
+    synchronized int failedForces() {
+        return failedForces;
+    }
+
+    /**
+     * As {@link #written(long, boolean)}, for a page that the store took since {@link #failedForces} was {@code
+     * before}.
+     *
+     * @return false, and the page stays dirty, if a force has failed since
+     */
+    synchronized boolean written(long page, int before) {
+        if (failedForces != before) {
+            maybeWritten(page);
+            return false;
+        }
+        written(page, true);
+        return true;
+    }
+
+    /**
+     * A force failed. Returns what it may have lost: also what was written since it began, since the store may have
+     * tried to make that durable, too, and tells of a failure once.
+     */
+    synchronized RoaringBitmap forceFailed() {
+        failedForces++;
+        return RoaringBitmap.or(forcing, unforced);
+    }
+
     /** A write of the page failed: the store may hold any part of it, and what it holds is not forced. */
     synchronized void maybeWritten(long page) {
         try {
@@ -61,9 +92,9 @@ final class PageSets {
         }
     }
 
-    /** Whether a force under way may lose a write that nobody knows of if it fails. */
+    /** Whether a force that failed may have lost a write that nobody knows of. */
     synchronized boolean forcesUntracked() {
-        return forcingUntracked;
+        return forcingUntracked || untracked;
     }
 
     synchronized RoaringBitmap dirtyPages() {
@@ -111,11 +142,6 @@ final class PageSets {
         forcingReads = readBehindCut;
         readBehindCut = new RoaringBitmap();
         return RoaringBitmap.or(forcing, forcingReads);
-    }
-
-    /** Pages that a force under way may lose if it fails. */
-    synchronized RoaringBitmap forcing() {
-        return forcing.clone();
     }
 
     synchronized boolean anyUnforced() {

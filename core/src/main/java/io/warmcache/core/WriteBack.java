@@ -69,7 +69,11 @@ final class WriteBack {
         BackgroundWrites background = file.cache.backgroundWrites;
         boolean[] any = {false};
         Run run = (first, most) -> {
-            if (!background.isRunning() || !file.usage.readLock().tryLock()) {
+            // Who closes the file waits for the lock, which several threads might never leave free for him.
+            if (!background.isRunning()
+                    || file.unmapping
+                    || file.usage.hasQueuedThreads()
+                    || !file.usage.readLock().tryLock()) {
                 return -1;
             }
             try {
@@ -241,6 +245,9 @@ final class WriteBack {
         } catch (DamagedPageException damage) {
             writeOthers(backing, damage);
             throw damage;
+        } catch (IOException e) {
+            file.writeFailed(e);
+            throw e;
         } catch (RuntimeException e) {
             throw new Unmended(
                     "page " + page + " of " + file.name + " is not written: its record was overwritten in memory, and"
@@ -267,9 +274,12 @@ final class WriteBack {
 
     /** The same, but leaves a page whose record was overwritten to the caller: {@code unrecorded} says which. */
     private int tryRun(BackendFile backing, long first, int most, boolean wait, int[] unrecorded) throws IOException {
+        // With a page owned there is no trying for memory.
         int[] run = new int[most];
         int[] masks = new int[most];
         long[][] leaves = new long[most][];
+        Events.Write event = new Events.Write();
+        event.begin();
         int count = 0;
         long deadline = wait ? file.deadline() : 0;
         while (count < most) {
@@ -297,18 +307,18 @@ final class WriteBack {
         if (count == 0) {
             return 0;
         }
-        Events.Write event = new Events.Write();
-        event.begin();
         int damaged = -1;
-        if (inFlight.getAndIncrement() == 0) {
+        if (inFlight.get() == 0) {
             movedAt = System.nanoTime();
         }
+        inFlight.incrementAndGet();
         try {
+            int failedForces = file.sets.failedForces();
             file.writeOut(backing, first, run, masks, count, file.size);
-            commit(event, file, first, blocks(masks, count), "write-back");
             for (int i = 0; i < count; i++) {
-                file.wrote(run[i], first + i);
+                file.wrote(run[i], first + i, failedForces);
             }
+            commit(event, file, first, blocks(masks, count), "write-back");
         } catch (Throwable t) {
             commit(event, file, first, blocks(masks, count), t.toString());
             unrecorded[0] = firstUnrecorded(t, first, run, count);
@@ -317,7 +327,7 @@ final class WriteBack {
             }
             file.writeFailed(t);
             for (int i = 0; i < count && Mutation.FAILED_WRITE_LEAVES_CLEAN.isOn(); i++) {
-                file.wrote(run[i], first + i);
+                file.wrote(run[i], first + i, file.sets.failedForces());
             }
             damaged = damaged(first, run, masks, count);
             throw t;
@@ -495,7 +505,7 @@ final class WriteBack {
                     commit(event, unforced, t.toString());
                     file.writeFailed(t);
                     if (!Mutation.FAILED_FORCE_LEAVES_CLEAN.isOn()) {
-                        rewriteLater(file.sets.forcing(), t);
+                        rewriteLater(file.sets.forceFailed(), t);
                     }
                 }
                 throw t;
@@ -541,12 +551,12 @@ final class WriteBack {
      * again as a whole; a page that is not resident any more, or was read again from what the store may have lost,
      * cannot be written again, and poisons the file.
      */
-    private void rewriteLater(RoaringBitmap forcing, Throwable cause) {
+    private void rewriteLater(RoaringBitmap lost, Throwable cause) {
         if (file.sets.forcesUntracked()) {
             file.poison = cause;
             return;
         }
-        PeekableIntIterator iterator = forcing.getIntIterator();
+        PeekableIntIterator iterator = lost.getIntIterator();
         while (iterator.hasNext()) {
             long page = Integer.toUnsignedLong(iterator.next());
             try {
@@ -554,7 +564,7 @@ final class WriteBack {
                     file.poison(cause);
                     return;
                 }
-            } catch (RuntimeException e) {
+            } catch (RuntimeException | Error e) {
                 cause.addSuppressed(e);
                 file.poison(cause);
                 return;
@@ -576,9 +586,13 @@ final class WriteBack {
             }
             ExclusivePin pin = file.latchResident(page, deadline);
             if (pin != null) {
-                pin.dirty(0, file.pageSize);
-                pin.writeLater(file.size);
-                pin.done();
+                try {
+                    pin.dirty(0, file.pageSize);
+                    pin.writeLater(file.size);
+                    pin.done();
+                } finally {
+                    pin.endUnpublished();
+                }
                 return true;
             }
         }

@@ -18,9 +18,14 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.AbstractSet;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.Iterator;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -83,6 +88,8 @@ class BackgroundWritesTest {
     @Test
     void aWriterThatIsFasterThanItsStoreWaitsForARunAndNotForARound() throws Exception {
         open(FRAMES, 2 * FRAMES);
+        bench.cache.backgroundWrites.mostDelayNanos = TimeUnit.MINUTES.toNanos(10);
+        bench.cache.backgroundWrites.standingMillis = TimeUnit.MINUTES.toMillis(10);
         holdWrites();
         AtomicInteger changed = new AtomicInteger();
         Bench.Task<Void> writer = Bench.run(() -> {
@@ -92,13 +99,17 @@ class BackgroundWritesTest {
             }
         });
         for (int step = 0; step < 20; step++) {
-            Bench.awaitThat("held up", () -> bench.cache.backgroundWrites.waiting() > 0 || writer.isDone());
+            Bench.awaitThat("held up", () -> bench.cache.backgroundWrites.waiting() > 0);
+            assertFalse(writer.isDone());
             assertTrue(changed.get() >= FRAMES / 2, "held up after " + changed);
             int before = writes.get();
             int changedBefore = changed.get();
+            if (step == 10) {
+                writer.thread.interrupt(); // ends no wait
+            }
             permits.release();
             Bench.awaitThat("a write", () -> writes.get() > before);
-            Bench.awaitThat("going on", () -> changed.get() > changedBefore || writer.isDone());
+            Bench.awaitThat("going on", () -> changed.get() > changedBefore);
         }
         permits.release(1 << 20);
         writer.get();
@@ -155,21 +166,95 @@ class BackgroundWritesTest {
     @Test
     void aFailingStoreDelaysNobody() throws Exception {
         open(FRAMES, 2 * FRAMES);
+        bench.cache.backgroundWrites.mostDelayNanos = TimeUnit.MINUTES.toNanos(10);
         bench.fail("write");
-        changeSecond(FRAMES);
+        Bench.run(() -> changeSecond(FRAMES)).get();
         assertEquals(FRAMES, bench.cache.frames.dirtyFrames());
         assertThrows(CacheFullException.class, () -> bench.first(2 * FRAMES - 1));
         bench.fail("");
         assertChanged(FRAMES);
     }
 
-    /** Nothing is written but by the caller's own calls, so nothing can be waited for. */
-    @Test
-    void withoutMaintenanceWhoNeedsAFrameWritesSomePagesHimself() throws Exception {
+    private void openUnattended() throws IOException {
         bench = new Bench(
                 Bench.patient(FRAMES).withOptions(Map.of("core.maintenance", "off")),
                 WritePolicy.WRITE_BACK,
                 pages(1, 2 * FRAMES));
+    }
+
+    /** As far as anything may fail it does so before the page is anybody else's. */
+    @Test
+    void aWriterThatFindsNoMemoryAtTheEndHasChangedNothing() throws Exception {
+        openUnattended();
+        CachedFile inside = bench.inside();
+        var _ = inside.isIdleSince(0, true);
+        inside.deactivate();
+        Set<CachedFile> active = bench.cache.maintenance.active;
+        bench.cache.maintenance.active = new AbstractSet<>() {
+            @Override
+            public boolean add(CachedFile file) {
+                throw new OutOfMemoryError("injected");
+            }
+
+            @Override
+            public Iterator<CachedFile> iterator() {
+                return Collections.emptyIterator();
+            }
+
+            @Override
+            public int size() {
+                return 0;
+            }
+        };
+        assertThrows(OutOfMemoryError.class, () -> change(1, 99));
+        assertEquals(2, bench.first(1));
+        bench.assertSound();
+        bench.cache.maintenance.active = active;
+        change(1, 98);
+        assertTrue(active.contains(inside), "looked at again");
+        assertEquals(98, bench.first(1));
+        bench.file.flush();
+        assertEquals(98, bench.store.bytes()[4096]);
+        bench.assertSound();
+    }
+
+    @Test
+    void aFileThatIsLeftAloneIsLookedAtAgainOnceItIsWrittenTo() throws Exception {
+        openUnattended();
+        CachedFile inside = bench.inside();
+        assertFalse(inside.isIdleSince(1, false), "not settled yet");
+        var _ = inside.isIdleSince(0, true);
+        inside.deactivate();
+        assertFalse(bench.cache.maintenance.active.contains(inside));
+        change(1, 99);
+        inside.deactivate();
+        assertTrue(bench.cache.maintenance.active.contains(inside), "a dirty page is something to do");
+        bench.file.flush();
+        bench.assertSound();
+    }
+
+    @Test
+    void anAbortPutsBackWhatWasDirtyAlsoFromACopyThatHeldAnotherPage() throws Exception {
+        openUnattended();
+        for (int page = 1; page < 4; page++) {
+            change(page, 90 + page);
+            WritePin pin = bench.file.pinForWrite(page);
+            pin.dirty(0, 4096);
+            pin.segment().fill((byte) 7);
+            pin.abort();
+        }
+        for (int page = 1; page < 4; page++) {
+            byte[] expected = filled(1 + page, 4096);
+            expected[0] = (byte) (90 + page);
+            assertArrayEquals(expected, bench.read(page * 4096L, 4096));
+        }
+        bench.assertSound();
+    }
+
+    /** Nothing is written but by the caller's own calls, so nothing can be waited for. */
+    @Test
+    void withoutMaintenanceWhoNeedsAFrameWritesSomePagesHimself() throws Exception {
+        openUnattended();
         bench.write(0, pages(3, 2 * FRAMES));
         bench.file.flush();
         assertArrayEquals(pages(3, 2 * FRAMES), bench.store.bytes());

@@ -20,6 +20,10 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -69,6 +73,70 @@ class ForceFailureTest {
         assertTrue(bench.cache.health().healthy());
         bench.assertSound();
         bench.cache.close();
+    }
+
+    private static Bench unattended() throws IOException {
+        return new Bench(
+                Bench.patient(32).withOptions(Map.of("core.maintenance", "off")), WritePolicy.WRITE_BACK, pages(1, 8));
+    }
+
+    private static void assertWrittenAgain(Bench bench, long page) throws Exception {
+        assertEquals(FrameState.DIRTY, recorded(bench, page));
+        bench.store.hook = (operation, position, length) -> {};
+        bench.store.write(page << 12, MemorySegment.ofArray(filled(0, 4096))); // what the kernel may have lost
+        bench.file.force();
+        assertEquals(9, bench.store.bytes()[(int) page << 12]);
+        assertEquals(FrameState.CLEAN, recorded(bench, page));
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** The kernel may have tried to make it durable with the rest, failed, and told of it that once. */
+    @Test
+    void whatIsWrittenWhileAForceIsFailingIsWrittenAgain() throws Exception {
+        Bench bench = unattended();
+        bench.write(4096, filled(9, 4096));
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("force")) {
+                bench.write(2 * 4096, filled(9, 4096));
+                bench.file.flush();
+                throw new IOException("injected at force");
+            }
+        };
+        assertThrows(IOException.class, bench.file::force);
+        assertWrittenAgain(bench, 2);
+    }
+
+    @Test
+    void aWriteThatEndsBehindAForceThatFailedIsDoneAgain() throws Exception {
+        Bench bench = unattended();
+        bench.write(4096, filled(9, 4096));
+        CountDownLatch reached = new CountDownLatch(1);
+        CountDownLatch opened = new CountDownLatch(1);
+        AtomicReference<Bench.Task<Void>> flush = new AtomicReference<>();
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("force")) {
+                bench.write(2 * 4096, filled(9, 4096));
+                flush.set(Bench.run(bench.file::flush));
+                await(reached);
+                throw new IOException("injected at force");
+            } else if (operation.equals("write") && position == 2 * 4096) {
+                reached.countDown();
+                await(opened);
+            }
+        };
+        assertThrows(IOException.class, bench.file::force);
+        opened.countDown();
+        flush.get().get();
+        assertWrittenAgain(bench, 2);
+    }
+
+    private static void await(CountDownLatch latch) {
+        try {
+            assertTrue(latch.await(60, TimeUnit.SECONDS));
+        } catch (InterruptedException e) {
+            throw new AssertionError(e);
+        }
     }
 
     @Test

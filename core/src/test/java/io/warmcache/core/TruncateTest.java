@@ -259,4 +259,22 @@ class TruncateTest {
             assertTrue(each == 0 || each == (byte) page, () -> "page " + page + " holds " + each);
         }
     }
+
+    /** It has the page's word, which the truncate waits for, and the truncate may have all the frames. */
+    @Test
+    void whoWaitsForAFrameLeavesItsPageToATruncate() throws Exception {
+        Bench bench = new Bench(Bench.patient(8), WritePolicy.WRITE_BACK, pages(1, 32));
+        List<ReadPin> pins = new ArrayList<>();
+        for (int page = 0; page < 8; page++) {
+            pins.add(bench.file.pin(page));
+        }
+        Bench.Task<byte[]> reader = Bench.async(() -> bench.read(20 * 4096, 1));
+        Bench.awaitThat("loading", () -> bench.state(20) == TranslationWord.LOADING);
+        reader.awaitParked();
+        Bench.run(() -> bench.file.truncate(0)).get();
+        assertEquals(0, reader.get().length);
+        pins.forEach(ReadPin::close);
+        bench.assertSound();
+        bench.cache.close();
+    }
 }
