@@ -150,10 +150,7 @@ final class FileStore implements BackingStore {
             if (!Libc.tryLock(fd, path)) {
                 // Only now: /proc/locks has a line for each file that is mapped.
                 long holder = ProcLocks.holder(stat);
-                if (holder == 0 || holder == PidNamespace.selfInProc()) {
-                    RefusedFiles.keep(stat, options.readOnly(), fd);
-                    done = true;
-                }
+                done = RefusedFiles.keep(stat, options.readOnly(), fd, holder == PidNamespace.selfInProc());
                 throw busy(path, holder);
             }
             FileStat named = statOrNull(path);
@@ -175,6 +172,7 @@ final class FileStore implements BackingStore {
             store.length = Libc.fstat(fd, path).size();
             store.direct = canBeDirect;
             store.adapt(store.length);
+            RefusedFiles.opened(stat);
             done = true;
             return store;
         } finally {
@@ -443,9 +441,9 @@ final class FileStore implements BackingStore {
         try {
             if (!closed) {
                 closed = true;
+                RefusedFiles.closing(file);
                 Libc.unlock(fd);
                 Libc.close(fd);
-                RefusedFiles.close(file);
             }
         } finally {
             writes.unlockWrite(stamp);
