@@ -90,8 +90,10 @@ final class ScaleTable {
         operations("warm-up", 1 << 14, 4096, 1, 0, 0);
         switch (dimension) {
             case "pages" -> {
-                for (int shift = 12; shift <= 22 && 1 << shift <= most; shift += 2) {
-                    operations("2^" + shift, 1 << shift, 4096, 1, 0, 0);
+                for (int shift : new int[] {12, 14, 16, 18, 20, 21, 22}) {
+                    if (1 << shift <= most) {
+                        operations("2^" + shift, 1 << shift, 4096, 1, 0, 0);
+                    }
                 }
             }
             case "threads" -> {
