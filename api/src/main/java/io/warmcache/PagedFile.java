@@ -17,7 +17,8 @@ import java.lang.foreign.MemorySegment;
  * past the end of the file. All methods throw {@link CacheClosedException} after {@link #close()},
  * {@link IndexOutOfBoundsException} for a page that is negative or past the end, {@link java.io.UncheckedIOException}
  * when the store fails a read that a non-{@code IOException} method needs, {@link CacheFullException} when no frame can
- * be freed, {@link LatchTimeoutException} when others keep the page for too long.
+ * be freed, {@link LatchTimeoutException} when others keep the page for too long. A caller's segment that is closed or
+ * another thread's throws as it does by itself ({@link IllegalStateException}, {@link WrongThreadException}).
  */
 public interface PagedFile extends AutoCloseable {
     /** Bytes of a page, a power of two from 4,096 to 65,536. */

@@ -33,6 +33,7 @@ public interface BackendFile {
      * {@code CLEAN} or {@code WRITTEN}. When this throws, each frame is {@code FREE} or {@code FILLING} and must be
      * released.
      *
+     * @param count from 0 to {@link #MAX_RUN}, here and below; {@link IndexOutOfBoundsException} otherwise
      * @param size the file's present length in bytes
      * @param writtenMask bit {@code i} set: page {@code firstPage + i} holds blocks that were written and not forced
      *     yet

@@ -398,7 +398,7 @@ final class Images implements WarmUp {
     }
 
     private void work() {
-        long interval = options.hotList() ? options.hotListInterval().toNanos() : Long.MAX_VALUE / 4;
+        long interval = options.hotList() ? Cache.nanos(options.hotListInterval()) : Long.MAX_VALUE / 4;
         long listAt = System.nanoTime() + interval;
         while (true) {
             WarmUpJob job;

@@ -9,6 +9,7 @@ import io.warmcache.spi.FileVerdict;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -159,6 +160,7 @@ final class ShmFile implements BackendFile {
 
     @Override
     public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         enter();
         try {
             requireAccepted();
@@ -285,12 +287,14 @@ final class ShmFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         writeBack(firstPage, frames, blockMasks, count, size, new Source(this.frames, frames), null);
     }
 
     @Override
     public void writeBackVerified(
             long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         try (Arena arena = Arena.ofShared()) {
             // A copy that nobody can reach: what is compared is what is written.
             MemorySegment copy = arena.allocate((long) count * pageSize, BLOCK);

@@ -267,7 +267,8 @@ public final class Domain {
         }
     }
 
-    private void unmapWindow() {
+    /** Zeros take its place for whoever still holds it, until nobody does; under the machine's lock. */
+    void unmapWindow() {
         MemorySegment mapped = window;
         window = null;
         if (mapped != null) {

@@ -684,6 +684,8 @@ final class GuestBackend implements FrameBackend {
             domain.unfinished = 0;
             // The domain lives on: what was written and not forced is as good for the next attach as for this one.
             domain.guest(null);
+            // What a page of this attach is still read or written through reaches no frame of the next one.
+            domain.unmapWindow();
             machine.notifyAll();
         }
     }

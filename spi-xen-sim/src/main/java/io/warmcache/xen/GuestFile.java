@@ -9,6 +9,7 @@ import io.warmcache.spi.FileVerdict.Kind;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -165,6 +166,7 @@ class GuestFile implements BackendFile {
 
     @Override
     public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         request("fill", () -> {
             requireAccepted();
             for (int i = 0; i < count; i++) {
@@ -304,12 +306,14 @@ class GuestFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         writeBack(firstPage, frames, blockMasks, count, size, null);
     }
 
     @Override
     public void writeBackVerified(
             long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         writeBack(firstPage, frames, blockMasks, count, size, sums);
     }
 

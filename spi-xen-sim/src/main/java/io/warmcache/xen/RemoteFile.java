@@ -8,6 +8,7 @@ import io.warmcache.spi.FileVerdict;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Objects;
 
 /** A device that is connected to this guest by its {@code xen-simd}: each verb is one block request. */
 final class RemoteFile implements BackendFile {
@@ -57,6 +58,7 @@ final class RemoteFile implements BackendFile {
 
     @Override
     public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         requireOpen();
         for (int i = 0; i < count; i++) {
             backend.require(frames[i], FrameState.FREE, FrameState.FREE);
@@ -131,12 +133,14 @@ final class RemoteFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         writeBack(Op.WRITE_BACK, firstPage, frames, blockMasks, count, size, new long[0]);
     }
 
     @Override
     public void writeBackVerified(
             long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         writeBack(Op.WRITE_BACK_VERIFIED, firstPage, frames, blockMasks, count, size, sums);
     }
 

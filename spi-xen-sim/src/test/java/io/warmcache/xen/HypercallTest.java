@@ -4,9 +4,15 @@ package io.warmcache.xen;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.warmcache.CacheConfig;
+import io.warmcache.MapOptions;
+import io.warmcache.PageCache;
+import io.warmcache.PagedFile;
+import io.warmcache.StoreId;
 import io.warmcache.xen.HypercallException.Reason;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -22,6 +28,33 @@ class HypercallTest {
 
     private static Reason refused(Runnable call) {
         return assertThrows(HypercallException.class, call::run).reason();
+    }
+
+    /** The domain runs on, with its frames for the next cache. */
+    @Test
+    void memoryThatAClosedCacheHadMappedReachesNoFrame() throws Exception {
+        byte[] content = new byte[20 * PAGE];
+        new Random(5).nextBytes(content);
+        try (Machine machine = Machine.create("windows", 256, 1)) {
+            CacheConfig config = CacheConfig.of("guest", 16L * PAGE)
+                    .withPageSize(PAGE)
+                    .withBackend("xen")
+                    .withOptions(Map.of("xen.machine", machine.name()));
+            VirtualDisk disk = new VirtualDisk(new StoreId(1, 1), content);
+            for (int life = 0; life < 3; life++) {
+                PageCache cache = PageCache.open(config);
+                PagedFile file = cache.map(disk, MapOptions.DEFAULT);
+                byte[] read = new byte[content.length];
+                assertEquals(read.length, file.read(0, MemorySegment.ofArray(read)));
+                assertArrayEquals(content, read);
+                MemorySegment memory = file.memory();
+                MemorySegment zeros = MemorySegment.ofArray(new byte[16 * PAGE]);
+                assertEquals(life > 0, cache.recovery().warm());
+                assertNotEquals(-1, memory.asSlice(0, zeros.byteSize()).mismatch(zeros));
+                cache.close();
+                assertEquals(-1, memory.asSlice(0, zeros.byteSize()).mismatch(zeros));
+            }
+        }
     }
 
     @Test

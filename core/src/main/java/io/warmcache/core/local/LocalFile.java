@@ -10,6 +10,7 @@ import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantReadWriteLock;
@@ -103,6 +104,7 @@ final class LocalFile implements BackendFile {
 
     @Override
     public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         enter();
         try {
             requireAccepted();
@@ -192,6 +194,7 @@ final class LocalFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         enter();
         try {
             write(firstPage, frames, blockMasks, count, size, memory, frames, null);
@@ -203,6 +206,7 @@ final class LocalFile implements BackendFile {
     @Override
     public void writeBackVerified(
             long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
+        Objects.checkIndex(count, MAX_RUN + 1);
         enter();
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment copy = arena.allocate((long) count * pageSize, BLOCK);
