@@ -78,7 +78,7 @@ public final class Balloon implements AutoCloseable {
                 }
             }
         }
-        return frames;
+        return Math.max(0, frames);
     }
 
     /**

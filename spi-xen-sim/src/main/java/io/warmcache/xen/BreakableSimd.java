@@ -35,7 +35,7 @@ public final class BreakableSimd implements AutoCloseable {
     /**
      * Powers a machine on and listens.
      *
-     * @param memory bytes of machine memory
+     * @param memory bytes of machine memory, 2 MiB to 1 TiB
      * @param disks the directory below which the virtual disks are
      */
     public static BreakableSimd start(Path socket, long memory, Path disks) throws IOException {

@@ -57,6 +57,10 @@ public final class Machine implements AutoCloseable {
     @SuppressWarnings("MustBeClosedChecker") // unmapped when nothing refers to the memory any more
     private Machine(String name, int frames, long seed, boolean shared) throws IOException {
         this.name = name;
+        if (frames < 1 || frames > MOST_FRAMES) {
+            throw new IllegalArgumentException(
+                    "a machine of " + frames + " frames: it must have 1 to " + MOST_FRAMES + " of " + FRAME_SIZE);
+        }
         this.frames = frames;
         random = new Random(seed);
         long bytes = (long) frames * FRAME_SIZE;
@@ -91,11 +95,15 @@ public final class Machine implements AutoCloseable {
         Arrays.fill(m2p, -1);
     }
 
+    /** 1 TiB of them, whose tables are within what a VMM's heap can be. */
+    static final int MOST_FRAMES = 1 << 28;
+
     /**
      * Powers a machine on. The back end {@code "xen"} finds it by the option {@code xen.machine}.
      *
      * @param frames machine frames of {@link #FRAME_SIZE} bytes
      * @param seed decides which frames are given out
+     * @throws IllegalArgumentException if that is none, or more than 1 TiB
      * @throws IllegalStateException if a machine of that name is on
      */
     public static Machine create(String name, int frames, long seed) throws IOException {
@@ -195,7 +203,8 @@ public final class Machine implements AutoCloseable {
      * Creates a domain with all of its memory and lets it run.
      *
      * @param pages 4 KiB pages of its physical memory
-     * @throws HypercallException {@code ENOMEM} if the machine has not that many free frames
+     * @throws HypercallException {@code EINVAL} if that is none, {@code ENOMEM} if the machine has not that many free
+     *     frames
      */
     public Domain createDomain(String domainName, int pages) throws IOException {
         return createDomain(domainName, pages, pages);
@@ -207,6 +216,9 @@ public final class Machine implements AutoCloseable {
             requireOn();
             if (domain(domainName) != null) {
                 throw new HypercallException(Reason.EBUSY, "there is a domain named \"" + domainName + "\"");
+            }
+            if (pages < 1 || room < pages) {
+                throw new HypercallException(Reason.EINVAL, "a domain of " + pages + " pages, with room for " + room);
             }
             if (pages > freeCount) {
                 throw noMemory(pages);

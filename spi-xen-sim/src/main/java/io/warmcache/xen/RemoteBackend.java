@@ -30,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
@@ -164,7 +165,7 @@ final class RemoteBackend implements FrameBackend {
                             .putInt(config.checksum().algorithmId())
                             .putInt(cache.maxFiles())
                             .putInt(cache.maxUnfinishedAttaches())
-                            .putLong(cache.ownerWait().toNanos());
+                            .putLong(TimeUnit.NANOSECONDS.convert(cache.ownerWait()));
                 },
                 in -> {
                     long high = in.getLong();

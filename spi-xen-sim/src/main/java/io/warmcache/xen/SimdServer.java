@@ -9,7 +9,9 @@ import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Duration;
 import java.util.EnumMap;
 import java.util.HashSet;
@@ -55,16 +57,34 @@ final class SimdServer implements AutoCloseable {
         acceptor = Thread.ofPlatform().name("xen-simd-accept").daemon().unstarted(this::accept);
     }
 
+    /** A file that somebody wants to keep is not taken for what a predecessor left. */
+    private static void requireSocketOrNothing(Path path) throws IOException {
+        if (path.toString().isEmpty() || path.getFileName() == null) {
+            throw new IOException("\"" + path + "\" names no file: choose another --socket");
+        }
+        if (Files.exists(path, LinkOption.NOFOLLOW_LINKS)
+                && !Files.readAttributes(path, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS)
+                        .isOther()) {
+            throw new IOException(path + " is there and is no socket: remove it, or choose another --socket");
+        }
+    }
+
     /**
      * Powers a machine on and listens. What a killed predecessor left at the path is removed; its memory went with it.
      *
      * @param memory bytes of machine memory
      * @param disks the directory below which the virtual disks are
      * @param checksums the algorithms that guests may name
+     * @throws IllegalArgumentException if that is less than 2 MiB, or more than 1 TiB
      * @throws BusyException if another one listens there
      */
     static SimdServer start(Path path, long memory, Path disks, List<BlockChecksum> checksums) throws IOException {
         NativeAccess.require();
+        long frames = memory / Machine.FRAME_SIZE;
+        if (frames < 1 << Machine.LARGE_ORDER || frames > Machine.MOST_FRAMES) {
+            throw new IllegalArgumentException("machine memory of " + memory + " bytes: it must have 2 MiB to 1 TiB");
+        }
+        requireSocketOrNothing(path);
         Path lockFile = path.resolveSibling(path.getFileName() + ".lock");
         int lock = Libc.create(lockFile.toAbsolutePath().toString());
         boolean done = false;
@@ -76,7 +96,7 @@ final class SimdServer implements AutoCloseable {
             }
             Files.deleteIfExists(path);
             Machine machine = Machine.createShared(
-                    path.toString(), Math.toIntExact(memory / Machine.FRAME_SIZE), System.nanoTime());
+                    path.toString(), (int) frames, System.nanoTime());
             listening = UnixSocket.listen(path);
             Files.setPosixFilePermissions(
                     path, java.nio.file.attribute.PosixFilePermissions.fromString("rw-------"));

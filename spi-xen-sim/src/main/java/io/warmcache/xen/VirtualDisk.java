@@ -62,6 +62,9 @@ public final class VirtualDisk implements BackingStore {
     private int lost;
     private boolean lostSinceForce;
 
+    /** A disk is in memory, and a few copies of it are made at times. */
+    private static final int LARGEST = 1 << 28;
+
     /** A disk of an identity of its own that holds a copy of these bytes. */
     public VirtualDisk(StoreId id, byte[] content) {
         this.id = id;
@@ -158,8 +161,21 @@ public final class VirtualDisk implements BackingStore {
         return fault;
     }
 
+    private void requireRoom(long position, long length) throws IOException {
+        if (position < 0) {
+            throw new IndexOutOfBoundsException("position is " + position);
+        }
+        if (position > LARGEST - length) {
+            throw new IOException("disk " + id + " has no room for " + length + " bytes at " + position + ": a disk in"
+                    + " memory has at most " + LARGEST);
+        }
+    }
+
     @Override
     public synchronized int read(long position, MemorySegment target) throws IOException {
+        if (position < 0) {
+            throw new IndexOutOfBoundsException("position is " + position);
+        }
         Fault fault = fault("read", position, target.byteSize());
         if (position >= bytes.length) {
             return -1;
@@ -182,6 +198,7 @@ public final class VirtualDisk implements BackingStore {
 
     @Override
     public synchronized int write(long position, MemorySegment source) throws IOException {
+        requireRoom(position, source.byteSize());
         Fault fault = fault("write", position, source.byteSize());
         int length = length(fault, (int) source.byteSize());
         int at = (int) position;
@@ -213,6 +230,7 @@ public final class VirtualDisk implements BackingStore {
 
     @Override
     public synchronized void truncate(long size) throws IOException {
+        requireRoom(size, 0);
         var _ = fault("truncate", size, 0);
         // What was cut off must not come back with a lost write, nor with a later growth.
         if (size < bytes.length) {

@@ -55,11 +55,11 @@ public final class XenProvider implements FrameBackendProvider {
         if (socket != null) {
             return RemoteBackend.attach(socket, config);
         }
-        int pages = Math.toIntExact((long) cache.maxFrames() * cache.pageSize() / Machine.FRAME_SIZE);
-        Machine machine = Machine.namedOrCreate(machine(config), Math.multiplyExact(pages, 4));
+        long pages = (long) cache.maxFrames() * cache.pageSize() / Machine.FRAME_SIZE;
+        Machine machine = Machine.namedOrCreate(machine(config), (int) Math.min(4 * pages, Machine.MOST_FRAMES));
         long wait = cache.ownerWait().isZero()
                 ? TimeUnit.SECONDS.toNanos(5)
-                : cache.ownerWait().toNanos();
+                : TimeUnit.NANOSECONDS.convert(cache.ownerWait());
         synchronized (machine) {
             long waited = awaitOwner(
                     machine,

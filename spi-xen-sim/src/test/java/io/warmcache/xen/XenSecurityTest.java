@@ -1,7 +1,9 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.xen;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -134,6 +136,19 @@ class XenSecurityTest {
     private static boolean holdsSecret(Path memory) throws IOException {
         return new String(Files.readAllBytes(memory), StandardCharsets.ISO_8859_1)
                 .contains(new String(SECRET, StandardCharsets.ISO_8859_1));
+    }
+
+    @Test
+    void whatIsNoSocketIsNotRemovedToListenInItsPlace() throws Exception {
+        Path file = Files.write(socket(), SECRET);
+        IOException e = assertThrows(IOException.class, this::start);
+        assertTrue(e.getMessage().contains("is no socket"), e.getMessage());
+        assertArrayEquals(SECRET, Files.readAllBytes(file));
+        Files.delete(file);
+        Files.createDirectory(file);
+        e = assertThrows(IOException.class, this::start);
+        assertTrue(e.getMessage().contains("is no socket"), e.getMessage());
+        assertTrue(Files.isDirectory(file));
     }
 
     @Test
