@@ -287,9 +287,10 @@ final class RestartProbe {
         }
     }
 
-    /** Everything this process will do, on a small file in a cache of its own that is closed and opened again. */
+    /** Everything this process will do, on a smaller file in a cache of its own that is closed and opened again. */
     private static void warmUp(Order order, @Nullable MemorySegment keys) throws IOException {
-        Table small = new Table(1 << 16);
+        // More pages than are found without a walk of the index, so that the walk is compiled, too.
+        Table small = new Table(1 << 19);
         Path file = Files.createTempFile(order.file().getParent(), "warm-up", ".data");
         CacheConfig config = config(order.cache() + "-warm-up", small);
         try {
