@@ -35,6 +35,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
@@ -696,7 +697,7 @@ final class Cache implements PageCache {
 
     @Override
     public void close(Duration grace) throws IOException {
-        close(grace, false);
+        close(Objects.requireNonNull(grace, "grace"), false);
     }
 
     @Override

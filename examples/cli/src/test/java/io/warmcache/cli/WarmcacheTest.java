@@ -369,6 +369,13 @@ class WarmcacheTest {
     void wrongArgumentsAndMissingCachesHaveTheirExitCodes() {
         assertEquals(2, run("audit"));
         assertEquals(2, run("audit", "--nonsense", cache()));
+        assertEquals(2, run("nonsense"));
+        assertEquals(2, run("drop", "--wait", "soon", cache()));
+        assertEquals(2, run("drop", "--wait", "9223372036854775808", cache()));
+        assertEquals(2, run("drop", cache(), "--wait"));
+        assertEquals(2, run("audit", "--xen"));
+        assertEquals(2, run("verify", cache(), cache()));
+        assertEquals(2, run("image"));
         assertEquals(3, run("audit", cache()));
         assertTrue(complained.startsWith("warmcache: "), complained);
         assertEquals(0, run("--help"));

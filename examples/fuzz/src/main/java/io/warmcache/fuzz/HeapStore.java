@@ -6,6 +6,7 @@ import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 
 /** An engine's store in memory, of an exact version. */
@@ -55,10 +56,11 @@ final class HeapStore implements BackingStore {
     public synchronized int write(long position, MemorySegment source) throws IOException {
         int length = (int) source.byteSize();
         requireRoom(position + length);
+        byte[] written = source.toArray(ValueLayout.JAVA_BYTE); // throws before anything is changed
         if (position + length > bytes.length) {
             bytes = Arrays.copyOf(bytes, (int) (position + length));
         }
-        MemorySegment.copy(source, 0, MemorySegment.ofArray(bytes), position, length);
+        System.arraycopy(written, 0, bytes, (int) position, length);
         return length;
     }
 
