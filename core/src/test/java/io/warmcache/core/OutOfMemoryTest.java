@@ -6,14 +6,19 @@ import static io.warmcache.core.Bench.pages;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import io.warmcache.CacheConfig;
 import io.warmcache.FilePoisonedException;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
+import io.warmcache.core.evict.Replacement;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
 import java.lang.reflect.Field;
+import java.util.Map;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntFunction;
 import org.junit.jupiter.api.Test;
 import org.roaringbitmap.RoaringBitmap;
 
@@ -87,6 +92,36 @@ class OutOfMemoryTest {
         bench.map();
         assertEquals(9, bench.first(0));
         bench.file.force();
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /**
+     * What the last process knew of its frames is taken over by whoever needs a frame first, who must not fail for
+     * it.
+     */
+    @Test
+    void framesThatTheHeapLeavesNoRoomToRankAreTakenOverAllTheSame() throws Exception {
+        CacheConfig config = Bench.small(16).withOptions(Map.of("core.maintenance", "off"));
+        Bench bench = new Bench(config, WritePolicy.WRITE_BACK, pages(1, 64));
+        for (int page = 0; page < 14; page++) {
+            bench.first(page);
+        }
+        bench.cache = bench.segment.attach(config);
+        AtomicInteger asked = new AtomicInteger();
+        Field arrays = Replacement.class.getDeclaredField("arrays");
+        arrays.setAccessible(true);
+        arrays.set(bench.cache.frames.policy, (IntFunction<long[]>) count -> {
+            asked.incrementAndGet();
+            throw new OutOfMemoryError("injected");
+        });
+        bench.map();
+        assertEquals(14, bench.cache.recovery().kept());
+        for (int page = 63; page >= 0; page--) {
+            assertEquals(page + 1, bench.first(page));
+        }
+        assertEquals(1, asked.get());
+        assertEquals(16, bench.cache.frames.inUse());
         bench.assertSound();
         bench.cache.close();
     }

@@ -2,6 +2,7 @@
 package io.warmcache.core.evict;
 
 import java.util.Arrays;
+import java.util.function.IntFunction;
 import java.util.function.IntToLongFunction;
 
 /**
@@ -152,6 +153,9 @@ public final class Replacement {
 
     /** What the memory holds is being taken over, and need not be written back to it. */
     private boolean restoring;
+
+    /** Where a restore has its memory from. Tests have none. */
+    IntFunction<long[]> arrays = long[]::new;
 
     /** Word 0 as the memory was last told. */
     private long told;
@@ -500,13 +504,13 @@ public final class Replacement {
      */
     void restore(int[] survivors, int[] hints, boolean setUses, int slices) {
         int count = survivors.length;
-        long[] keys = new long[count];
+        long[] keys = arrays.apply(count);
         Slices.run(count, slices, (slice, from, to) -> {
             for (int i = from; i < to; i++) {
                 keys[i] = key(survivors[i], hints[i]);
             }
         });
-        long[] sorted = sort(keys, slices);
+        long[] sorted = sort(keys, arrays.apply(count), slices);
         int oldest = oldest(sorted);
         int newest = count == 0 ? 0 : time(sorted[(oldest + count - 1) % count]);
         Restored[] parts = new Restored[slices];
@@ -539,11 +543,11 @@ public final class Replacement {
 
     /**
      * Keys in the order of their times, and of the array where these are equal: digit by digit, each with so few values
-     * that the places written to at the same time stay in the nearest caches.
+     * that the places written to at the same time stay in the nearest caches. The result is one of both arrays.
      */
-    private static long[] sort(long[] keys, int slices) {
+    private static long[] sort(long[] keys, long[] other, int slices) {
         long[] from = keys;
-        long[] to = new long[keys.length];
+        long[] to = other;
         for (int digit = 0; digit < TIME_DIGITS; digit++) {
             int shift = KEY_TIME_SHIFT + digit * TIME_DIGIT_BITS;
             int[][] starts = new int[slices][1 << TIME_DIGIT_BITS];

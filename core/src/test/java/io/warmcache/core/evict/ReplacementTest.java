@@ -340,6 +340,33 @@ class ReplacementTest {
         }
     }
 
+    /** Whoever restores may be in no position to fail, on however many threads it was tried. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 3, 7})
+    void withoutMemoryForARestoreEveryFrameIsTakenOverInSomeOrder(int slices) {
+        Random random = new Random(SEED);
+        int[] survivors = IntStream.range(0, 300).filter(f -> f % 5 > 0).toArray();
+        int[] hints = random.ints(survivors.length).toArray();
+        for (int had = 0; had < 2; had++) {
+            Replacement policy = new Replacement(300, exactly(new int[300]));
+            int[] left = {had};
+            policy.arrays = count -> {
+                if (left[0]-- == 0) {
+                    throw new OutOfMemoryError("injected");
+                }
+                return new long[count];
+            };
+            assertThrows(OutOfMemoryError.class, () -> policy.restore(survivors, hints, true, slices));
+            policy.check();
+            for (int queue = 1; queue <= 3; queue++) {
+                assertEquals(List.of(), boxed(policy.frames(queue)), "linked by what failed");
+            }
+            IntStream.of(survivors).forEach(policy::restoreUnordered);
+            policy.check();
+            assertEquals(boxed(survivors), boxed(policy.frames(2)));
+        }
+    }
+
     @Test
     void hintsThatSpanTheWrapOfTheirTimeKeepTheirOrder() {
         int frames = 100;
