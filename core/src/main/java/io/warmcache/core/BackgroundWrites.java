@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class BackgroundWrites {
     private static final System.Logger LOG = System.getLogger("io.warmcache");
 
-    private static final int MOST_THREADS = 64;
+    static final int MOST_THREADS = 64;
 
     /** Threads of one file: a disk takes some writes at once in little more time than one. */
     static final int LANES = 4;

@@ -19,9 +19,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.AbstractSet;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.Iterator;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.Semaphore;
@@ -29,6 +31,8 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class BackgroundWritesTest {
     private static final int FRAMES = 1024;
@@ -160,6 +164,81 @@ class BackgroundWritesTest {
         assertEquals(5, one[0]);
         bench.file.flush();
         assertArrayEquals(filled(9, 16 * 4096), Arrays.copyOf(bench.store.bytes(), 16 * 4096));
+        bench.assertSound();
+    }
+
+    /** They write the file as it is closed: none of them keeps the close from its turn, and nothing is left out. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aCloseBesideAllThreadsOfAFileWaitsForEachAndLeavesNothing(boolean wholeCache) throws Exception {
+        bench = new Bench(Bench.patient(FRAMES), WritePolicy.WRITE_BACK, pages(1, 2 * FRAMES));
+        holdWrites();
+        changeSecond(200);
+        Bench.awaitThat("all threads of the file at it", () -> {
+            var _ = bench.cache.backgroundWrites.request(bench.inside());
+            return permits.getQueueLength() == BackgroundWrites.LANES;
+        });
+        CachedFile inside = bench.inside();
+        Bench.Task<Void> closing = Bench.run(() -> {
+            if (wholeCache) {
+                bench.cache.close(Duration.ofMinutes(1));
+            } else {
+                bench.file.close();
+            }
+        });
+        if (wholeCache) {
+            Bench.awaitThat("closing", () -> bench.cache.closing);
+        } else {
+            Bench.awaitThat("closing", () -> inside.unmapping);
+        }
+        permits.release();
+        Bench.awaitThat(
+                "one has written, and left the file to who closes it",
+                () -> inside.lanesAtWork.get() < BackgroundWrites.LANES);
+        assertFalse(closing.isDone());
+        assertFalse(bench.store.closed);
+        permits.release(1 << 20);
+        closing.get();
+        assertTrue(bench.store.closed);
+        byte[] expected = pages(1, 2 * FRAMES);
+        for (int i = 0; i < 200; i++) {
+            expected[2 * i * 4096] = 99;
+        }
+        assertArrayEquals(expected, bench.store.bytes());
+        Bench.awaitThat("no thread is left at it", () -> inside.lanes.get() == 0);
+    }
+
+    /** As many stores stand still as there are threads: who writes another file does without one. */
+    @Test
+    void aUsedUpPoolOfThreadsKeepsNoOtherFilesWriters() throws Exception {
+        bench = new Bench(Bench.patient(FRAMES), WritePolicy.WRITE_BACK, pages(1, 4 * FRAMES));
+        List<CachedFile> standing = new ArrayList<>();
+        List<MemoryStore> stores = new ArrayList<>();
+        for (int i = 0; i < BackgroundWrites.MOST_THREADS; i++) {
+            MemoryStore store = new MemoryStore(pages(1, 1));
+            store.hook = (operation, position, length) -> {
+                if (operation.equals("write")) {
+                    permits.acquireUninterruptibly();
+                }
+            };
+            PagedFile file = bench.cache.map(store, MapOptions.DEFAULT.withPolicy(WritePolicy.WRITE_BACK));
+            file.write(0, MemorySegment.ofArray(filled(9, 10)));
+            stores.add(store);
+            standing.add(((MappedFile) file).file());
+        }
+        Bench.awaitThat("all threads stand", () -> {
+            standing.forEach(bench.cache.backgroundWrites::request);
+            return permits.getQueueLength() == BackgroundWrites.MOST_THREADS;
+        });
+        Bench.run(() -> bench.write(0, pages(7, 4 * FRAMES))).get();
+        Bench.run(bench.file::flush).get();
+        assertArrayEquals(pages(7, 4 * FRAMES), bench.store.bytes());
+        assertEquals(BackgroundWrites.MOST_THREADS, permits.getQueueLength());
+        permits.release(1 << 20);
+        bench.cache.flush();
+        for (MemoryStore store : stores) {
+            assertEquals(9, store.bytes()[0]);
+        }
         bench.assertSound();
     }
 

@@ -148,6 +148,55 @@ class VirtualThreadTest {
                 System.nanoTime() + PATIENCE.toNanos(), left -> latch.await(left, TimeUnit.NANOSECONDS)));
     }
 
+    /** Writers that are faster than their store wait for it; more of them than there are carriers. */
+    @Test
+    void heldUpWritersKeepNeitherCarriersNorInterrupts() throws Exception {
+        int most = 1024;
+        Bench bench = new Bench(frames(most), WritePolicy.WRITE_BACK, pages(1, 2 * most));
+        BackgroundWrites background = bench.cache.backgroundWrites;
+        background.mostDelayNanos = PATIENCE.toNanos();
+        background.standingMillis = PATIENCE.toMillis();
+        CountDownLatch opened = new CountDownLatch(1);
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("write")) {
+                awaitUninterrupted(opened);
+            }
+        };
+        int held = 4 * Runtime.getRuntime().availableProcessors() + 4;
+        for (int i = 0; i < most / 2; i++) {
+            change(bench, 2L * i);
+        }
+        List<Task> writers = new ArrayList<>();
+        for (int i = 0; i < held; i++) {
+            long page = most + 2L * i;
+            writers.add(virtual(() -> change(bench, page)));
+        }
+        Bench.awaitThat("all are held up", () -> background.waiting() == held);
+        for (int i = 0; i < 3; i++) {
+            writers.forEach(writer -> writer.thread.interrupt());
+            virtual(() -> bench.file.pin(0).close()).get();
+            Bench.awaitThat("held up again", () -> background.waiting() == held);
+        }
+        opened.countDown();
+        for (Task writer : writers) {
+            assertTrue(writer.get(), "the interrupt is still pending");
+        }
+        bench.file.flush();
+        byte[] stored = bench.store.bytes();
+        for (int i = 0; i < most / 2 + held; i++) {
+            assertEquals(99, stored[2 * i * 4096]);
+        }
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    private static void change(Bench bench, long page) throws IOException {
+        try (var pin = bench.file.pinForWrite(page)) {
+            pin.dirty(0, 1);
+            pin.segment().set(ValueLayout.JAVA_BYTE, 0, (byte) 99);
+        }
+    }
+
     // ---- interrupts
 
     /** What a thread is at when it is interrupted: an operation of the store, its own or another thread's. */
@@ -157,12 +206,7 @@ class VirtualThreadTest {
             case "stamp" -> () -> assertTrue(bench.file.stamp(2) != 0);
             case "read" -> () -> assertEquals(3, bench.first(2));
             case "write" -> () -> bench.write(2 * 4096, filled(30, 4096));
-            case "dirty pin" -> () -> {
-                try (var pin = bench.file.pinForWrite(1)) {
-                    pin.dirty(0, 1);
-                    pin.segment().set(ValueLayout.JAVA_BYTE, 0, (byte) 99);
-                }
-            };
+            case "dirty pin" -> () -> change(bench, 1);
             case "append" -> () -> bench.write(12 * 4096, pages(13, 1));
             case "flush" -> bench.file::flush;
             case "force" -> bench.file::force;
