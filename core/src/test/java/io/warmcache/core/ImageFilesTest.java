@@ -13,14 +13,19 @@ import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.RecoveryReport;
 import io.warmcache.WarmUpOptions;
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.List;
 import java.util.Random;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -132,5 +137,78 @@ class ImageFilesTest {
             assertEquals(PAGES, cache.warmUp().status().reread());
             readAll(file);
         }
+    }
+
+    /**
+     * Links stand where images and the hot list are about to be written, as whoever may write the directory could have
+     * put them: they are replaced, and what they name is not touched.
+     */
+    @Test
+    void whatBecomesAnImageOrAHotListIsItsOwnersAloneAndFollowsNoLink() throws Exception {
+        checkpoint();
+        Path image = image();
+        String name = image.getFileName().toString();
+        Path victim = Files.writeString(directory.resolve("victim"), "somebody's");
+        config = config.withWarmUp(WarmUpOptions.in(images).withImageAtClose(true));
+        Set<String> modes = new TreeSet<>();
+        try (PageCache cache = PageCache.open(config)) {
+            PagedFile file = cache.map(data, MapOptions.DEFAULT);
+            readAll(file);
+            file.write(0, MemorySegment.ofArray(new byte[] {9})); // which deletes the image
+            Path unfinished = image.resolveSibling(name + ".tmp");
+            for (String end : List.of("", ".tmp", ".close.tmp")) {
+                Files.createSymbolicLink(image.resolveSibling(name + end), victim);
+            }
+            Files.deleteIfExists(images.resolve(config.name() + ".wchot"));
+            for (String end : List.of(".wchot", ".wchot.tmp")) {
+                Files.createSymbolicLink(images.resolve(config.name() + end), victim);
+            }
+            Checkpoint.Report report = cache.checkpoint(images, progress -> {
+                        try {
+                            if (Files.exists(unfinished, LinkOption.NOFOLLOW_LINKS)) {
+                                modes.add(mode(unfinished));
+                            }
+                        } catch (IOException e) {
+                            modes.add(e.toString());
+                        }
+                    })
+                    .await();
+            assertEquals("sealed", report.images().getFirst().outcome());
+        }
+        assertEquals(Set.of("rw-------"), modes, "while it was taken");
+        try (Stream<Path> files = Files.list(images)) {
+            for (Path file : files.toList()) {
+                assertEquals("rw-------", mode(file), file.toString());
+            }
+        }
+        assertTrue(Files.isRegularFile(images.resolve(config.name() + ".wchot"), LinkOption.NOFOLLOW_LINKS));
+        assertTrue(Files.isRegularFile(image, LinkOption.NOFOLLOW_LINKS));
+        assertEquals("somebody's", Files.readString(victim));
+    }
+
+    /** Of the file itself; a link has the mode of none. */
+    private static String mode(Path file) throws IOException {
+        return PosixFilePermissions.toString(Files.getPosixFilePermissions(file, LinkOption.NOFOLLOW_LINKS));
+    }
+
+    @Test
+    void aLinkInAnImagesPlaceIsNotRead() throws Exception {
+        checkpoint();
+        Path image = image();
+        Path elsewhere = directory.resolve("elsewhere");
+        Files.move(image, elsewhere);
+        Files.createSymbolicLink(image, elsewhere);
+        PageCache.drop(config);
+        byte[] taken = Files.readAllBytes(elsewhere);
+        try (PageCache cache = PageCache.open(config)) {
+            PagedFile file = cache.map(data, MapOptions.DEFAULT);
+            assertTrue(cache.warmUp().await(Duration.ofSeconds(60)));
+            RecoveryReport.ImageRecovery refused = cache.recovery().images().getFirst();
+            assertFalse(refused.accepted());
+            assertTrue(refused.verdict().contains("no regular file"), refused.verdict());
+            file.write(0, MemorySegment.ofArray(new byte[] {9}));
+        }
+        assertFalse(Files.exists(image, LinkOption.NOFOLLOW_LINKS), "gone before the first write");
+        assertArrayEquals(taken, Files.readAllBytes(elsewhere));
     }
 }
