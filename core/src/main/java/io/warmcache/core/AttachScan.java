@@ -160,6 +160,7 @@ final class AttachScan {
         private final long[] batchPages = new long[BATCH];
         private final long[] batchHints = new long[BATCH];
         private final @Nullable CachedFile[] batchFiles = new @Nullable CachedFile[BATCH];
+        private final long[][] @Nullable [] batchNears = new long[BATCH][][];
         private final long[] @Nullable [] batchLeaves = new long[BATCH] @Nullable [];
         private final long[] batchWords = new long[BATCH];
 
@@ -198,11 +199,12 @@ final class AttachScan {
          */
         void flush() {
             for (int i = 0; i < batched; i++) {
-                batchFiles[i] = files.get(batchFileIds[i]);
+                int slot = files.slotOf(batchFileIds[i]);
+                batchFiles[i] = files.files[slot];
+                batchNears[i] = files.nears[slot]; // read with the table, not with an object of each file
             }
             for (int i = 0; i < batched; i++) {
-                CachedFile file = batchFiles[i];
-                batchLeaves[i] = file == null ? null : file.index.leafOrCreate(batchPages[i]);
+                batchLeaves[i] = leaf(batchFiles[i], batchNears[i], batchPages[i]);
             }
             for (int i = 0; i < batched; i++) {
                 long[] leaf = batchLeaves[i];
@@ -240,6 +242,12 @@ final class AttachScan {
             }
             count += batched;
             batched = 0;
+        }
+
+        /** Most pages are among a file's first, whose leaves are found without a look at the file itself. */
+        private static long @Nullable [] leaf(@Nullable CachedFile file, long[] @Nullable [] near, long page) {
+            long[] leaf = RadixIndex.near(near, page);
+            return leaf != null || file == null ? leaf : file.index.leafOrCreate(page);
         }
 
         /** EMPTY words of a tree that was just made are 0; another thread may meet the same key. */
@@ -305,12 +313,19 @@ final class AttachScan {
 
     /** The files a thread has met, by number: a table of its own, since each frame asks for one. */
     private final class Files {
+        /** Of files that the back end does not know. */
+        private static final long[] @Nullable [] NO_LEAVES = new long[RadixIndex.FANOUT] @Nullable [];
+
         private long[] ids = new long[64];
-        private @Nullable CachedFile[] files = new @Nullable CachedFile[64];
+        @Nullable CachedFile[] files = new @Nullable CachedFile[64];
+
+        /** {@link RadixIndex#near} of each. */
+        long[][] @Nullable [] nears = new long[64][][];
+
         private int size;
 
-        /** The file of a positive number, or null if the back end does not know it. */
-        @Nullable CachedFile get(long fileId) {
+        /** Where a positive number is; its file there is null if the back end does not know it. */
+        int slotOf(long fileId) {
             int i = indexOf(fileId);
             if (ids[i] != fileId) {
                 if (size >= ids.length / 2) {
@@ -319,13 +334,16 @@ final class AttachScan {
                 }
                 size++;
                 ids[i] = fileId;
-                files[i] = cache.backend.knowsFile(fileId) ? cache.fileOf(fileId) : null;
+                CachedFile file = cache.backend.knowsFile(fileId) ? cache.fileOf(fileId) : null;
+                files[i] = file;
+                nears[i] = file == null ? NO_LEAVES : file.index.near;
             }
-            return files[i];
+            return i;
         }
 
+        /** Numbers are given one after the other, so they lie beside each other. */
         private int indexOf(long fileId) {
-            int i = (int) ((fileId * 0x9E3779B97F4A7C15L) >>> 32) & (ids.length - 1);
+            int i = (int) (fileId ^ fileId >>> 32) & (ids.length - 1);
             while (ids[i] != 0 && ids[i] != fileId) {
                 i = (i + 1) & (ids.length - 1);
             }
@@ -335,13 +353,16 @@ final class AttachScan {
         private void grow() {
             long[] oldIds = ids;
             @Nullable CachedFile[] oldFiles = files;
+            long[][] @Nullable [] oldNears = nears;
             ids = new long[2 * oldIds.length];
             files = new @Nullable CachedFile[ids.length];
+            nears = new long[ids.length][][];
             for (int i = 0; i < oldIds.length; i++) {
                 if (oldIds[i] != 0) {
                     int to = indexOf(oldIds[i]);
                     ids[to] = oldIds[i];
                     files[to] = oldFiles[i];
+                    nears[to] = oldNears[i];
                 }
             }
         }

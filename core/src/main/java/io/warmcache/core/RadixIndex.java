@@ -55,6 +55,12 @@ final class RadixIndex {
         return (int) page & (LEAF_SLOTS - 1);
     }
 
+    /** The leaf of a page among {@link #near}; null if there is none, or the page is not among them. */
+    static long @Nullable [] near(long[] @Nullable [] near, long page) {
+        long number = page >>> LEAF_BITS;
+        return number < FANOUT ? (long[]) LEAVES.getAcquire(near, (int) number) : null;
+    }
+
     /** The leaf of a page, or null if there is none. */
     long @Nullable [] leaf(long page) {
         long number = page >>> LEAF_BITS;
