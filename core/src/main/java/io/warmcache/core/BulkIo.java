@@ -228,15 +228,24 @@ final class BulkIo {
         }
         int owned = 1;
         try {
-            run[0] = purpose == Purpose.DEMAND || purpose == Purpose.ONCE
-                    ? file.takeFrame(first, deadline)
-                    : takeAtOnce(first, purpose);
+            boolean evicting = purpose != Purpose.WARM;
+            boolean ahead = purpose == Purpose.AHEAD;
+            if (purpose == Purpose.DEMAND || purpose == Purpose.ONCE) {
+                run[0] = file.takeFrame(first, deadline);
+            } else {
+                var _ = frames.tryTake(file.fileId, first, run, 0, 1, ahead, evicting);
+            }
             if (run[0] < 0) {
                 file.giveUp(leaf, slot, first, word, -1);
                 return NO_FRAME;
             }
-            while (owned < most && ownNext(first + owned, leaves, words, run, owned, purpose)) {
+            while (owned < most && ownNext(first + owned, leaves, words, owned)) {
                 owned++;
+            }
+            int had = frames.tryTake(file.fileId, first + 1, run, 1, owned, ahead, evicting);
+            while (owned > had) {
+                owned--;
+                putBack(leaves[owned], first + owned, words[owned]);
             }
             Events.Fault event = new Events.Fault();
             event.begin();
@@ -256,7 +265,7 @@ final class BulkIo {
             frames.assign(run[i], file, leaves[i], page);
             frames.history.arrived(run[i], FrameHistory.FROM_STORE);
             if (purpose == Purpose.AHEAD) {
-                frames.markAhead(run[i], page == marker);
+                frames.markAhead(run[i], file.readAhead.part(), page == marker);
             }
             file.publish(leaves[i], RadixIndex.slot(page), page, TranslationWord.of(words[i], RESIDENT, run[i]));
             if (purpose == Purpose.ONCE) {
@@ -288,16 +297,8 @@ final class BulkIo {
         }
     }
 
-    /** A frame, or -1. */
-    private int takeAtOnce(long page, Purpose purpose) {
-        long key = CachedFile.keyHash(file.fileId, page);
-        return purpose == Purpose.WARM
-                ? frames.tryTakeFree(key)
-                : frames.tryTake(key, purpose == Purpose.AHEAD);
-    }
-
-    /** Owns a further page of a run and takes a frame for it, if both can be had at once. */
-    private boolean ownNext(long page, long[][] leaves, long[] words, int[] run, int i, Purpose purpose) {
+    /** Owns a further page of a run, if that can be done at once. */
+    private boolean ownNext(long page, long[][] leaves, long[] words, int i) {
         if (page >= file.pages() || page >= file.truncatingFrom) {
             return false;
         }
@@ -308,24 +309,19 @@ final class BulkIo {
                 || !TranslationWord.cas(leaf, slot, word, TranslationWord.withState(word, LOADING))) {
             return false;
         }
-        int frame = -1;
-        try {
-            if (page < file.truncatingFrom && page < file.pages()) { // in this order, as in admit()
-                frame = takeAtOnce(page, purpose);
-            }
-        } finally {
-            if (frame < 0) {
-                TranslationWord.set(leaf, slot, word);
-                file.waiters.wake(page);
-            }
-        }
-        if (frame < 0) {
+        if (page >= file.truncatingFrom || page >= file.pages()) { // in this order, as in admit()
+            putBack(leaf, page, word);
             return false;
         }
         leaves[i] = leaf;
         words[i] = word;
-        run[i] = frame;
         return true;
+    }
+
+    /** Gives an owned word back as it was. */
+    private void putBack(long[] leaf, long page, long word) {
+        TranslationWord.set(leaf, RadixIndex.slot(page), word);
+        file.waiters.wake(page);
     }
 
     /**

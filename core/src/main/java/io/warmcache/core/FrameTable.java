@@ -14,6 +14,7 @@ import java.util.BitSet;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
@@ -47,11 +48,14 @@ final class FrameTable {
     /** Its word is UNVERIFIED, but its bytes were seen good by this process: only the file's gates are outstanding. */
     static final int VALIDATED = 4;
 
-    /** The page of a frame was read ahead, and nobody has used it yet. */
-    private static final byte AHEAD = 1;
+    /** In the mark of a page that was read ahead: its first use is to be told. The part is in the bits above. */
+    private static final int MARKER = 1;
 
-    /** The same of one whose first use is to be told. */
-    static final byte MARKER = 2;
+    /** Files are told apart by this many parts, in turn: as many as a mark has room for. */
+    private static final int AHEAD_PARTS = 63;
+
+    /** How many times as many pages one part may hold as are left to all of them. */
+    private static final int AHEAD_FAIRNESS = 7;
 
     private static final VarHandle BYTES = MethodHandles.arrayElementVarHandle(byte[].class);
 
@@ -63,6 +67,9 @@ final class FrameTable {
 
     /** Looks at the lock before a thread parks for it: parking and being woken take longer than what it is held for. */
     private static final int SPINS = 200;
+
+    /** Frames of a run taken under one hold of the lock, for which others wait. */
+    private static final int TAKEN_AT_ONCE = 16;
 
     /** Frames cleared between two looks at whether to go on. */
     private static final int CLEAR_BATCH = 4096;
@@ -93,11 +100,16 @@ final class FrameTable {
     /** {@link #FOUND}, {@link #UNVALIDATED}, {@link #VALIDATED}. */
     private final byte[] survivor;
 
-    /** {@link #AHEAD} or {@link #MARKER} of each frame. Set by the owner of the word, cleared by the first user. */
+    /** Mark of each frame, 0 for none. Set by the owner of the word, cleared by the first user. */
     private final byte[] ahead;
 
     /** Frames marked so, and pages that are about to be read ahead. */
     private final AtomicInteger aheadUnused = new AtomicInteger();
+
+    /** The same of each part. In the mark itself, since of which file a frame is may have changed when it is taken. */
+    private final AtomicIntegerArray aheadOfPart = new AtomicIntegerArray(AHEAD_PARTS + 1);
+
+    private final AtomicInteger aheadParts = new AtomicInteger();
 
     private final int aheadPercent;
 
@@ -163,6 +175,7 @@ final class FrameTable {
         ahead = new byte[frames];
         this.aheadPercent = aheadPercent;
         var _ = takeAhead(0); // linked now, since later it is called with a word owned
+        unreserveAhead(0, 0);
         history = new FrameHistory(frames);
         free = new int[frames];
         retired = new BitSet(frames); // never to be enlarged with a word owned
@@ -212,30 +225,50 @@ final class FrameTable {
         return ahead[frame] != 0;
     }
 
-    /** Before a page that was reserved is published, by the owner of its word. */
-    void markAhead(int frame, boolean marker) {
-        ahead[frame] = marker ? MARKER : AHEAD;
+    /** Before a page that was reserved for {@code part} is published, by the owner of its word. */
+    void markAhead(int frame, int part, boolean marker) {
+        ahead[frame] = (byte) (part << 1 | (marker ? MARKER : 0));
     }
 
     /** Takes the mark of a frame, and returns what it was; of two who do so at once only one gets it. */
     byte takeAhead(int frame) {
         byte was = (byte) BYTES.getAndSet(ahead, frame, (byte) 0);
         if (was != 0) {
-            aheadUnused.decrementAndGet();
+            unreserveAhead(was >> 1, 1);
         }
         return was;
     }
 
+    static boolean isMarker(byte mark) {
+        return (mark & MARKER) != 0;
+    }
+
+    /** Pages read ahead and not used yet, and such that are about to be. */
+    int aheadUnused() {
+        return aheadUnused.get();
+    }
+
+    /** What a file's pages are to be reserved for; others may have the same one. */
+    int aheadPart() {
+        return 1 + (aheadParts.getAndIncrement() & Integer.MAX_VALUE) % AHEAD_PARTS;
+    }
+
     /**
      * Whether so many pages more may be read ahead now; if so they count from now on: until they are used or evicted,
-     * or {@linkplain #unreserveAhead not read} after all.
+     * or {@linkplain #unreserveAhead not read} after all. However much one part asks for, something is left to the
+     * others; and the more of them ask, the less each may have.
      */
-    boolean reserveAhead(int pages) {
+    boolean reserveAhead(int part, int pages) {
         int most = aheadShare();
-        if (aheadUnused.addAndGet(pages) <= most || freeCount() >= 2 * most) {
+        int own = aheadOfPart.addAndGet(part, pages);
+        int left = most - aheadUnused.addAndGet(pages);
+        boolean fair = own <= ReadAhead.LEAST
+                ? left >= 0
+                : left >= ReadAhead.LEAST && own <= (long) AHEAD_FAIRNESS * left;
+        if (fair || freeCount() >= 2 * most) {
             return true;
         }
-        aheadUnused.addAndGet(-pages);
+        unreserveAhead(part, pages);
         return false;
     }
 
@@ -244,7 +277,13 @@ final class FrameTable {
         return (int) ((long) capacity * aheadPercent / 100);
     }
 
-    void unreserveAhead(int pages) {
+    /** The most pages of a window, so that one part has room for two. */
+    int aheadWindow() {
+        return (int) ((long) aheadShare() * AHEAD_FAIRNESS / (2 * (AHEAD_FAIRNESS + 1)));
+    }
+
+    void unreserveAhead(int part, int pages) {
+        aheadOfPart.addAndGet(part, -pages);
         aheadUnused.addAndGet(-pages);
     }
 
@@ -442,18 +481,13 @@ final class FrameTable {
 
     /** A frame whose record is FREE and which no word names, for the page of this key; -1 if none can be had now. */
     int tryTake(long keyHash) {
-        return tryTake(keyHash, false);
-    }
-
-    /** As {@link #tryTake(long)}, for a page that is read {@code ahead} or not. */
-    int tryTake(long keyHash, boolean ahead) {
         lockPolicy();
         try {
             policy.aside(Math.clamp(aheadUnused.get(), 0, aheadShare()));
             int frame = take();
             if (frame >= 0) {
                 takenSinceSave++;
-                policy.loaded(frame, keyHash, ahead);
+                policy.loaded(frame, keyHash);
                 unpublished();
             }
             return frame;
@@ -480,7 +514,7 @@ final class FrameTable {
         VarHandle.fullFence();
     }
 
-    /** As {@link #tryTake}, but evicts nothing. */
+    /** As {@link #tryTake(long)}, but evicts nothing. */
     int tryTakeFree(long keyHash) {
         lockPolicy();
         try {
@@ -495,6 +529,40 @@ final class FrameTable {
         } finally {
             lock.unlock();
         }
+    }
+
+    /**
+     * As {@link #tryTake(long)} for pages of a file one behind the other, some under one hold of the lock: {@code
+     * into[from]} to {@code into[to - 1]}, of which the first is for {@code page}.
+     *
+     * @param evicting whether frames that are not free will do
+     * @return the index behind the last one that was had
+     */
+    int tryTake(long fileId, long page, int[] into, int from, int to, boolean ahead, boolean evicting) {
+        int had = from;
+        while (had < to) {
+            int until = Math.min(to, had + TAKEN_AT_ONCE);
+            lockPolicy();
+            try {
+                policy.aside(Math.clamp(aheadUnused.get(), 0, aheadShare()));
+                for (; had < until; had++) {
+                    if (freeCount == 0 && !evicting) {
+                        return had;
+                    }
+                    int frame = take();
+                    if (frame < 0) {
+                        return had;
+                    }
+                    into[had] = frame;
+                    takenSinceSave++;
+                    policy.loaded(frame, CachedFile.keyHash(fileId, page + had - from), ahead);
+                }
+            } finally {
+                unpublished();
+                lock.unlock();
+            }
+        }
+        return had;
     }
 
     /** How hot the pages in some frames are, in classes from 0 to 3, the coldest; see {@link Replacement#heat}. */
@@ -958,6 +1026,7 @@ final class FrameTable {
             spare.or(retired);
             int unvalidated = 0;
             int unused = 0;
+            int[] unusedOf = new int[AHEAD_PARTS + 1];
             for (int frame = 0; frame < frames; frame++) {
                 Owner owner = held.get(frame);
                 CachedFile file = fileOf[frame];
@@ -979,7 +1048,10 @@ final class FrameTable {
                 if (owner == null && ahead[frame] != 0) {
                     problem.accept("frame " + frame + " is free, but marked as read ahead");
                 }
-                unused += ahead[frame] != 0 ? 1 : 0;
+                if (ahead[frame] != 0) {
+                    unused++;
+                    unusedOf[ahead[frame] >> 1]++;
+                }
                 if (policy.holds(frame) != (owner != null)) {
                     problem.accept("frame " + frame + " is held by " + owner + ", but the policy thinks otherwise");
                 }
@@ -987,6 +1059,12 @@ final class FrameTable {
             }
             if (unused != aheadUnused.get()) {
                 problem.accept(unused + " frames read ahead and not used, but " + aheadUnused.get() + " counted");
+            }
+            for (int part = 0; part <= AHEAD_PARTS; part++) {
+                if (aheadOfPart.get(part) != unusedOf[part]) {
+                    problem.accept(unusedOf[part] + " frames read ahead and not used of part " + part + ", but "
+                            + aheadOfPart.get(part) + " counted");
+                }
             }
             if (unvalidated != counters.unvalidated.get()) {
                 problem.accept(unvalidated + " frames not validated, but " + counters.unvalidated.get() + " counted");

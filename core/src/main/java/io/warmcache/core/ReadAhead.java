@@ -32,7 +32,7 @@ final class ReadAhead {
     private static final int MOST_PERCENT = 50;
 
     /** Pages read ahead at first. Caches that are too small for twice as many do without. */
-    private static final int LEAST = 4;
+    static final int LEAST = 4;
 
     /** Misses in a row, each where the one before ended, that are no chance. */
     private static final int IN_A_ROW = 3;
@@ -49,18 +49,21 @@ final class ReadAhead {
     /** Made at the first miss. */
     private Stream[] streams = {};
 
+    /** What pages are reserved for; known with the first stream. */
+    private int part;
+
     private long clock;
 
     /** One reader. */
     private static final class Stream {
-        /** Where it was last, or what was read for it ends. */
+        /** Where it was last, or what was asked for it ends. */
         long end = -1;
 
-        /** Where the last window began: coming there, the reader is in need of the next one. */
-        long marker = -1;
-
-        /** Where the window before that began: what is behind is not asked for by this reader any more. */
+        /** Where it asked last: what is behind is not asked for by this reader any more. */
         long begin = -1;
+
+        /** Coming here, it has used what it asked for with its present window; -1 if nothing was asked for it. */
+        long grows = -1;
 
         int window;
         int inARow;
@@ -104,9 +107,14 @@ final class ReadAhead {
         return number;
     }
 
+    /** What pages of the file are reserved for, once something was read ahead. */
+    int part() {
+        return part;
+    }
+
     /** The most pages of one window now; 0 if nothing is to be read ahead. */
     private int most() {
-        int most = Math.min(file.cache.mostAhead, file.frames.aheadShare() / 2);
+        int most = Math.min(file.cache.mostAhead, file.frames.aheadWindow());
         return most < 2 * LEAST ? 0 : most;
     }
 
@@ -123,18 +131,16 @@ final class ReadAhead {
             if (stream == null) {
                 stream = oldest();
                 stream.begin = page;
-                stream.marker = -1;
+                stream.grows = -1;
                 stream.window = 0;
                 stream.inARow = 0;
             } else if (page < stream.end) {
                 // It was to be read, and nobody has come to it yet, or it has left again: the reader is there.
                 if (wasted.get() > 0) {
                     stream.end = page + count; // so was what follows, probably
-                    stream.marker = page;
-                    next(stream, most);
-                } else if (stream.marker >= 0 && page >= stream.marker) {
-                    next(stream, most);
+                    stream.grows = page;
                 }
+                next(stream, page, most);
                 return;
             }
             stream.seen = ++clock;
@@ -142,8 +148,8 @@ final class ReadAhead {
             stream.inARow++;
             if (stream.inARow >= IN_A_ROW) {
                 stream.window = Math.max(stream.window, Math.min(most, count));
-                stream.marker = page;
-                next(stream, most);
+                stream.grows = page;
+                next(stream, page, most);
             }
         } finally {
             lock.unlock();
@@ -166,7 +172,7 @@ final class ReadAhead {
 
     /** H3: the first use of a page that was read ahead. */
     void used(int frame, long page) {
-        if (file.frames.takeAhead(frame) == FrameTable.MARKER) {
+        if (FrameTable.isMarker(file.frames.takeAhead(frame))) {
             awaited(page);
         }
     }
@@ -179,10 +185,10 @@ final class ReadAhead {
 
     private void arrived(long page) {
         Stream stream = at(page);
-        if (stream != null && stream.marker >= 0 && page >= stream.marker && page < stream.end) {
+        if (stream != null && page < stream.end) {
             int most = most();
             if (most > 0) {
-                next(stream, most);
+                next(stream, page, most);
             }
         }
     }
@@ -203,6 +209,7 @@ final class ReadAhead {
         if (streams.length == 0) {
             Stream[] made = new Stream[STREAMS];
             Arrays.setAll(made, i -> new Stream());
+            part = file.frames.aheadPart();
             streams = made;
         }
         Stream oldest = streams[0];
@@ -214,52 +221,59 @@ final class ReadAhead {
         return oldest;
     }
 
-    /** H2: has the next window read. */
-    private void next(Stream stream, int most) {
-        // Half as much if pages went unused: the reader comes too late for so many.
-        long due = wasted.getAndSet(0) > 0 || starved ? stream.window / 2 : 2L * stream.window;
-        starved = false;
-        int window = Math.clamp(due, LEAST, most);
-        stream.seen = ++clock;
-        stream.window = window;
-        stream.begin = stream.marker;
-        stream.marker = -1;
-        long from = stream.end;
-        int wanted = (int) Math.min(window, file.pages() - from);
-        if (wanted <= 0 || !file.frames.reserveAhead(wanted)) {
-            return; // the reader's next miss asks again
+    /** H2: has more read for a reader that is at {@code page}, if it is in need of it. */
+    private void next(Stream stream, long page, int most) {
+        if (stream.grows < 0) {
+            return;
         }
+        stream.seen = ++clock;
+        stream.begin = page;
+        boolean grows = page >= stream.grows;
+        if (grows) {
+            // Half as much if pages went unused: the reader comes too late for so many.
+            long due = wasted.getAndSet(0) > 0 || starved ? stream.window / 2 : 2L * stream.window;
+            starved = false;
+            stream.window = Math.clamp(due, LEAST, most);
+        }
+        int window = Math.min(stream.window, most);
+        long from = stream.end;
         int run = file.bulkIo.batch();
+        int wanted = (int) Math.min(Math.min(window, page + 2L * window - from), file.pages() - from);
+        if (wanted <= 0 || (!grows && (window <= run || wanted < run / 2))) {
+            return; // the first use of the next run asks again
+        }
+        if (!file.frames.reserveAhead(part, wanted)) {
+            stream.window = window / (grows ? 4 : 2); // who misses then asks again, for half as much
+            return;
+        }
         for (int done = 0; done < wanted; done += run) {
-            if (!submit(from + done, Math.min(run, wanted - done), from)) {
-                file.frames.unreserveAhead(wanted - done);
+            if (!submit(from + done, Math.min(run, wanted - done))) {
+                file.frames.unreserveAhead(part, wanted - done);
                 wanted = done;
             }
         }
-        if (wanted > 0) {
-            stream.marker = from;
-            stream.end = from + wanted;
+        stream.end = from + wanted;
+        if (grows && wanted > 0) {
+            stream.grows = from;
         }
     }
 
-    private boolean submit(long first, int count, long marker) {
+    private boolean submit(long first, int count) {
         try {
-            return file.readers.submit(new Ahead(first, count, marker));
+            return file.readers.submit(new Ahead(first, count));
         } catch (OutOfMemoryError e) {
             return false; // the caller may own a word, and be in the middle of something that must not fail
         }
     }
 
-    /** A run to be read ahead, whose pages are reserved. */
+    /** A run to be read ahead, whose pages are reserved. The first use of the first one is to be told. */
     private final class Ahead implements Readers.Work {
         private final long first;
         private final int count;
-        private final long marker;
 
-        Ahead(long first, int count, long marker) {
+        Ahead(long first, int count) {
             this.first = first;
             this.count = count;
-            this.marker = marker;
         }
 
         @Override
@@ -268,7 +282,7 @@ final class ReadAhead {
             try {
                 long end = Math.min(first + count, file.pages());
                 for (long page = first; page < end; ) {
-                    int now = file.bulkIo.readAhead(page, end, marker);
+                    int now = file.bulkIo.readAhead(page, end, first);
                     if (now == BulkIo.NO_FRAME) {
                         starved = true;
                         break;
@@ -280,13 +294,13 @@ final class ReadAhead {
                 // The page will be read, and the error thrown, when somebody asks for it.
                 LOG.log(System.Logger.Level.DEBUG, "read-ahead failed", t);
             } finally {
-                file.frames.unreserveAhead(count - read);
+                file.frames.unreserveAhead(part, count - read);
             }
         }
 
         @Override
         public void dropped() {
-            file.frames.unreserveAhead(count);
+            file.frames.unreserveAhead(part, count);
         }
     }
 }

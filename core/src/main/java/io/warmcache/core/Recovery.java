@@ -526,6 +526,7 @@ final class Recovery {
                         int frame = TranslationWord.frame(word);
                         int found = frames.survivorFlags(frame) & FrameTable.FOUND;
                         frames.survivorFlags(frame, found | FrameTable.VALIDATED);
+                        var _ = frames.takeAhead(frame); // nobody is there to use it
                         TranslationWord.set(
                                 leaf, slot, file.epoch.nextVersion(TranslationWord.withState(word, UNVERIFIED)));
                         file.waiters.wake(first + slot);

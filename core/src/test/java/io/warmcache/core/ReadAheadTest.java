@@ -8,7 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheConfig;
 import io.warmcache.CacheStats;
+import io.warmcache.MapOptions;
 import io.warmcache.PageCursor;
+import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
@@ -31,7 +33,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class ReadAheadTest {
     private static final int PAGES = 250;
 
-    /** 32 of 64 frames for pages read ahead: windows of 4, 8, and 16 pages. */
+    /** 32 of 64 frames for pages read ahead, 28 of them for one file: windows of 4, 8, and 14 pages. */
     private static CacheConfig config() {
         return Bench.patient(64).withOptions(Map.of("core.readAheadShare", "50"));
     }
@@ -120,16 +122,42 @@ class ReadAheadTest {
         }
         assertEquals(4 + 8, stats(bench).readAhead());
         read(bench, way, 7);
-        await(bench, 4 + 8 + 16);
+        await(bench, 4 + 8 + 14);
         assertEquals(3, stats(bench).misses());
         for (int page = 8; page < 15; page++) {
             read(bench, way, page);
         }
         read(bench, way, 15);
-        await(bench, 4 + 8 + 16 + 16); // no more than half of what may be unused
+        await(bench, 4 + 8 + 14 + 14); // no more than half of what may be unused
         assertEquals(3, stats(bench).misses());
         assertEquals(0, stats(bench).readAheadUnused());
-        assertEquals((3 + 44) * 4096, stats(bench).bytesRead());
+        assertEquals((3 + 40) * 4096, stats(bench).bytesRead());
+        end(bench);
+    }
+
+    /** Else the store would have nothing to do each time a reader comes to its last window. */
+    @Test
+    void firstUsesOfFurtherRunsOfAWindowHaveAsMuchReadAsWasUsed() throws IOException {
+        Bench bench = bench(); // runs of 8 pages
+        for (int page = 0; page < 15; page++) {
+            bench.first(page);
+            if (page == 2 || page == 3 || page == 7) {
+                await(bench, page == 2 ? 4 : page == 3 ? 4 + 8 : 4 + 8 + 14);
+            }
+        }
+        bench.first(15);
+        await(bench, 40); // 29 to 42
+        for (int page = 16; page < 23; page++) {
+            bench.first(page);
+        }
+        assertEquals(40, stats(bench).readAhead());
+        bench.first(23); // 20 pages are left of twice 14
+        await(bench, 40 + 8);
+        for (int page = 24; page < 29; page++) {
+            bench.first(page);
+        }
+        assertEquals(48, stats(bench).readAhead());
+        assertEquals(3, stats(bench).misses());
         end(bench);
     }
 
@@ -237,17 +265,63 @@ class ReadAheadTest {
         bench.first(3);
         await(bench, 12);
         bench.first(7);
-        await(bench, 28); // 4 to 6 and 8 to 30 are there and not used
+        await(bench, 26); // 4 to 6 and 8 to 28 are there and not used
         Bench.awaitThat(
                 "all there",
-                () -> LongStream.range(0, 31).allMatch(page -> bench.state(page) == TranslationWord.RESIDENT));
+                () -> LongStream.range(0, 29).allMatch(page -> bench.state(page) == TranslationWord.RESIDENT));
         assertEquals(150, bench.file.load(LongStream.range(100, PAGES).toArray()));
-        assertEquals(26, stats(bench).readAheadUnused());
+        assertEquals(24, stats(bench).readAheadUnused());
         assertEquals(TranslationWord.EMPTY, bench.state(8));
         bench.first(8);
-        await(bench, 28 + 8); // the last window had 16
+        await(bench, 26 + 7); // the last window had 14
         bench.cache.maintenance.stop();
-        assertEquals(28 + 8, stats(bench).readAhead());
+        assertEquals(26 + 7, stats(bench).readAhead());
+        end(bench);
+    }
+
+    /** Reads the first pages of each 30, so that as much is read ahead, and not used, as may be for one file. */
+    private static void fillPart(Bench bench) throws IOException {
+        for (int reader = 0; reader < 8; reader++) {
+            for (int step = 0; step < 3; step++) {
+                bench.first(reader * 30 + step);
+            }
+        }
+        await(bench, 7 * 4);
+    }
+
+    @Test
+    void aFileLeavesSomethingOfWhatMayBeReadAheadToOthers() throws IOException {
+        Bench bench = bench();
+        fillPart(bench);
+        assertEquals(28, bench.cache.frames.aheadUnused());
+        try (PagedFile other = bench.cache.map(new MemoryStore(pages(50, 20)), MapOptions.DEFAULT)) {
+            for (int page = 0; page < 3; page++) {
+                other.pin(page).close();
+            }
+            await(bench, 8 * 4);
+            long misses = stats(bench).misses();
+            for (int page = 3; page < 7; page++) {
+                try (ReadPin pin = other.pin(page)) {
+                    assertEquals((byte) (50 + page), pin.segment().get(ValueLayout.JAVA_BYTE, 0));
+                }
+            }
+            assertEquals(misses, stats(bench).misses());
+        }
+        end(bench);
+    }
+
+    @Test
+    void aFileThatIsClosedGivesBackWhatWasReadAhead() throws IOException {
+        Bench bench = bench();
+        fillPart(bench);
+        bench.file.close();
+        assertEquals(0, bench.cache.frames.aheadUnused());
+        bench.map();
+        long misses = stats(bench).misses();
+        for (int reader = 0; reader < 7; reader++) {
+            assertEquals((byte) (reader * 30 + 4), (byte) bench.first(reader * 30 + 3));
+        }
+        assertEquals(misses, stats(bench).misses());
         end(bench);
     }
 

@@ -1,6 +1,7 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.jmh;
 
+import com.sun.management.OperatingSystemMXBean;
 import io.warmcache.CacheConfig;
 import io.warmcache.IoMode;
 import io.warmcache.MapOptions;
@@ -14,6 +15,7 @@ import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -71,6 +73,9 @@ final class MissPairs {
 
     /** By form: what is done a second, in each pair. */
     private final Map<String, double[]> rates = new LinkedHashMap<>();
+
+    /** By form: processor time of the process for each of what is done, in microseconds, in each pair. */
+    private final Map<String, double[]> costs = new LinkedHashMap<>();
 
     private final List<String> notes = new ArrayList<>();
 
@@ -193,8 +198,10 @@ final class MissPairs {
     /** Something to measure: so many threads, what each does, and what counts. */
     private record Load(int threads, boolean isVirtual, Worker worker, LongSupplier done) {}
 
-    /** What a load gets done a second, once all its threads are at work. */
-    private double turn(Load load) throws InterruptedException {
+    /** What a load gets done a second, once all its threads are at work, and the processor time each took. */
+    private record Turn(double rate, double micros) {}
+
+    private Turn turn(Load load) throws InterruptedException {
         Stop stop = new Stop();
         List<Throwable> failures = new ArrayList<>();
         List<Thread> threads = new ArrayList<>();
@@ -213,9 +220,11 @@ final class MissPairs {
         }
         Thread.sleep(millis / 4);
         long before = load.done().getAsLong();
+        long worked = processorNanos();
         long start = System.nanoTime();
         Thread.sleep(millis);
         long done = load.done().getAsLong() - before;
+        worked = processorNanos() - worked;
         double seconds = (System.nanoTime() - start) / 1e9;
         stop.now = true;
         for (Thread thread : threads) {
@@ -224,21 +233,31 @@ final class MissPairs {
         if (!failures.isEmpty()) {
             throw new IllegalStateException("a thread failed", failures.get(0));
         }
-        return done / seconds;
+        return new Turn(done / seconds, worked / 1e3 / Math.max(1, done));
+    }
+
+    /** Of all threads of the process. */
+    private static long processorNanos() {
+        return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime();
     }
 
     /** All loads by turns, in this order and the reverse of it alternately. */
     private void measure(Map<String, Load> loads) throws InterruptedException {
-        loads.keySet().forEach(name -> rates.put(name, new double[pairs]));
+        for (String name : loads.keySet()) {
+            rates.put(name, new double[pairs]);
+            costs.put(name, new double[pairs]);
+        }
         List<String> order = new ArrayList<>(loads.keySet());
         for (int pair = -WARM_UP; pair < pairs; pair++) {
             for (String name : order) {
                 Load load = loads.get(name);
                 double[] of = rates.get(name);
-                if (load != null && of != null) {
-                    double rate = turn(load);
+                double[] cost = costs.get(name);
+                if (load != null && of != null && cost != null) {
+                    Turn turn = turn(load);
                     if (pair >= 0) {
-                        of[pair] = rate;
+                        of[pair] = turn.rate();
+                        cost[pair] = turn.micros();
                     }
                 }
             }
@@ -252,19 +271,21 @@ final class MissPairs {
         Ratios ratios = new Ratios(of, floor);
         out.printf(
                 Locale.ROOT,
-                "| %s | %,.0f %s | %s | %.3f ± %.3f | %.3f |%n",
+                "| %s | %,.0f %s | %.2f | %s | %.2f | %.3f ± %.3f | %.3f |%n",
                 form,
                 Ratios.median(of),
                 unit,
+                Ratios.median(costs.getOrDefault(form, new double[1])),
                 peer,
+                Ratios.median(costs.getOrDefault(peer, new double[1])),
                 ratios.mean(),
                 ratios.interval(),
                 ratios.median());
     }
 
     private void header() {
-        out.println("| form | a second, median | peer | × peer, mean ± 95 % | median |");
-        out.println("|---|---:|---|---:|---:|");
+        out.println("| form | a second, median | processor µs each | peer | µs each | × peer, mean ± 95 % | median |");
+        out.println("|---|---:|---:|---|---:|---:|---:|");
     }
 
     private void note(String text) {
@@ -600,7 +621,7 @@ final class MissPairs {
                 if (load == null) {
                     Thread.sleep(pairs.millis);
                 } else {
-                    pairs.turn(load);
+                    var _ = pairs.turn(load);
                 }
             }
             stop.now = true;

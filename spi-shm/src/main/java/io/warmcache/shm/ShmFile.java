@@ -226,12 +226,21 @@ final class ShmFile implements BackendFile {
         return (long) frame * pageSize;
     }
 
+    /** Sets the vectors of this thread's next transfer; frames that follow each other are one. */
     private int vectors(MemorySegment memory, int[] run, long skip, long bytes) {
         int n = 0;
+        long begin = 0;
+        long end = 0;
         for (long at = skip; at < skip + bytes; ) {
             long inPage = at % pageSize;
             long length = Math.min(pageSize - inPage, skip + bytes - at);
-            Libc.vector(n++, memory.address() + offset(run[(int) (at / pageSize)]) + inPage, length);
+            long address = memory.address() + offset(run[(int) (at / pageSize)]) + inPage;
+            if (address != end) {
+                begin = address;
+                n++;
+            }
+            end = address + length;
+            Libc.vector(n - 1, begin, end - begin);
             at += length;
         }
         return n;
