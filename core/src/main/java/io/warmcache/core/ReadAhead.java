@@ -231,17 +231,18 @@ final class ReadAhead {
         boolean grows = page >= stream.grows;
         if (grows) {
             // Half as much if pages went unused: the reader comes too late for so many.
-            long due = wasted.getAndSet(0) > 0 || starved ? stream.window / 2 : 2L * stream.window;
+            long grown = wasted.getAndSet(0) > 0 || starved ? stream.window / 2 : 2L * stream.window;
             starved = false;
-            stream.window = Math.clamp(due, LEAST, most);
+            stream.window = Math.clamp(grown, LEAST, most);
         }
         int window = Math.min(stream.window, most);
         long from = stream.end;
         int run = file.bulkIo.batch();
-        int wanted = (int) Math.min(Math.min(window, page + 2L * window - from), file.pages() - from);
-        if (wanted <= 0 || (!grows && (window <= run || wanted < run / 2))) {
+        long due = Math.min(Math.min(window, page + 2L * window - from), file.pages() - from);
+        if (due <= 0 || (!grows && (window <= run || due < run / 2))) {
             return; // the first use of the next run asks again
         }
+        int wanted = (int) due;
         if (!file.frames.reserveAhead(part, wanted)) {
             stream.window = window / (grows ? 4 : 2); // who misses then asks again, for half as much
             return;

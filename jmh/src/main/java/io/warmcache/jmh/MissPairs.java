@@ -47,9 +47,10 @@ final class MissPairs {
             """
             usage: misses DIRECTORY [--what null|random|virtual|batch|scan|plain-scan]
                           [--mib N] [--pairs N] [--millis N]
-                          [--json FILE] [--keep]
+                          [--ahead KIB] [--json FILE] [--keep]
               the working file is made in DIRECTORY, and removed unless --keep is given: then the next run finds it;
-              random, a file of 4096 MiB, 12 pairs of turns of 500 ms if not given; null needs no disk
+              random, a file of 4096 MiB, 12 pairs of turns of 500 ms, and what the cache reads ahead by itself if not
+              given; null needs no disk
             """;
 
     private static final int PAGE = 4096;
@@ -92,6 +93,7 @@ final class MissPairs {
         long mib = 4096;
         int pairs = 12;
         long millis = 500;
+        String ahead = "";
         Path json = null;
         boolean keep = false;
         List<String> rest = new ArrayList<>(List.of(arguments));
@@ -114,6 +116,7 @@ final class MissPairs {
                 case "--mib" -> mib = Math.max(64, Long.parseLong(value));
                 case "--pairs" -> pairs = Math.max(Ratios.LEAST_PAIRS, Integer.parseInt(value));
                 case "--millis" -> millis = Long.parseLong(value);
+                case "--ahead" -> ahead = value;
                 case "--json" -> json = Path.of(value);
                 default -> usage();
             }
@@ -133,8 +136,8 @@ final class MissPairs {
                 case "random" -> measured.random();
                 case "virtual" -> measured.virtual();
                 case "batch" -> measured.batch();
-                case "scan" -> measured.scan(true);
-                case "plain-scan" -> measured.scan(false);
+                case "scan" -> measured.scan(ahead);
+                case "plain-scan" -> measured.scan("off");
                 default -> usage();
             }
             if (json != null) {
@@ -469,9 +472,10 @@ final class MissPairs {
         }
     }
 
-    private void scan(boolean ahead) throws IOException, InterruptedException {
-        PageCache cache =
-                PageCache.open(config("xxh64").withOptions(Map.of("core.readAhead", ahead ? "4096" : "off")));
+    /** @param ahead the cache's option, or empty for its default */
+    private void scan(String ahead) throws IOException, InterruptedException {
+        PageCache cache = PageCache.open(
+                config("xxh64").withOptions(ahead.isEmpty() ? Map.of() : Map.of("core.readAhead", ahead)));
         try (RawFile direct = new RawFile(path);
                 PagedFile file = map(cache, path)) {
             long from = pages / 8;
@@ -512,14 +516,19 @@ final class MissPairs {
                                 }
                             },
                             done::get));
-            loads.put("raw, 1 MiB", rawScan(direct, 1, from));
-            loads.put("raw, 4 x 1 MiB", rawScan(direct, 4, from));
+            loads.put("raw, 1 MiB", rawScan(direct, 1, from, LARGE));
+            loads.put("raw, 4 x 1 MiB", rawScan(direct, 4, from, LARGE));
+            // A cache reads into memory that was not used a moment ago: what that alone costs.
+            String wide = "raw, 4 x 1 MiB, memory of the cache's size";
+            loads.put(wide, rawScan(direct, 4, from, cache.capacity() / 4));
             measure(loads);
             header();
-            for (String form : List.of("cursor", "read of 256 KiB")) {
+            for (String form : List.of("cursor", "read of 256 KiB", wide)) {
                 print("pages", form, "raw, 1 MiB");
                 print("pages", form, "raw, 4 x 1 MiB");
             }
+            print("pages", "cursor", wide);
+            print("pages", "read of 256 KiB", wide);
             note(String.format(
                     Locale.ROOT,
                     "%,d pages read ahead, %,d of them evicted unused; %,d misses",
@@ -542,7 +551,8 @@ final class MissPairs {
         }
     }
 
-    private Load rawScan(RawFile file, int threads, long from) {
+    /** @param memory bytes that each thread reads into, one MiB after the other, again and again */
+    private Load rawScan(RawFile file, int threads, long from, long memory) {
         AtomicLong next = new AtomicLong();
         LongAdder read = new LongAdder();
         int many = LARGE / PAGE;
@@ -551,9 +561,10 @@ final class MissPairs {
                 false,
                 (number, stop) -> {
                     try (Arena arena = Arena.ofConfined()) {
-                        MemorySegment target = arena.allocate(LARGE, PAGE);
-                        while (!stop.isNow()) {
-                            file.read((from + next.getAndIncrement() * many % (pages - from - many)) * PAGE, target);
+                        MemorySegment target = arena.allocate(memory, PAGE);
+                        for (long at = 0; !stop.isNow(); at = (at + LARGE) % memory) {
+                            long page = from + next.getAndIncrement() * many % (pages - from - many);
+                            file.read(page * PAGE, target.asSlice(at, LARGE));
                             read.add(many);
                         }
                     }
