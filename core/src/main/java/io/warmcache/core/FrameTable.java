@@ -68,9 +68,6 @@ final class FrameTable {
     /** Looks at the lock before a thread parks for it: parking and being woken take longer than what it is held for. */
     private static final int SPINS = 200;
 
-    /** As likely as any other number. */
-    private static final long UNLIKELY = 0x7C0F_51E3_94A2_66B1L;
-
     /** Frames of a run taken under one hold of the lock, for which others wait. */
     private static final int TAKEN_AT_ONCE = 16;
 
@@ -484,7 +481,6 @@ final class FrameTable {
 
     /** A frame whose record is FREE and which no word names, for the page of this key; -1 if none can be had now. */
     int tryTake(long keyHash) {
-        long fetched = policy.peekGhost(keyHash) ^ fetchVictims(1);
         lockPolicy();
         try {
             policy.aside(Math.clamp(aheadUnused.get(), 0, aheadShare()));
@@ -497,39 +493,6 @@ final class FrameTable {
             return frame;
         } finally {
             lock.unlock();
-            use(fetched);
-        }
-    }
-
-    /**
-     * Looks at what the next evictions will, so that the processor has it by then: without the lock, and at all of it at
-     * once, where an eviction waits for one thing after the other. A guess, by reads of what may be changing.
-     *
-     * @return what has no meaning, but must be {@linkplain #use used}, or nothing would be read
-     */
-    private long fetchVictims(int count) {
-        long all = 0;
-        int frame = -1;
-        for (int i = 0; i < count && freeCount == 0; i++) {
-            frame = policy.likely(frame);
-            if (frame < 0) {
-                break;
-            }
-            long page = pageOf[frame];
-            long[] leaf = leafOf[frame];
-            CachedFile file = fileOf[frame];
-            all ^= dirtyBlocks[frame] ^ survivor[frame] ^ ahead[frame] ^ savedHints[frame] ^ backend.hint(frame);
-            if (leaf != null && file != null) {
-                all ^= leaf[RadixIndex.slot(page)] ^ policy.peekGhost(CachedFile.keyHash(file.fileId, page));
-            }
-        }
-        return all;
-    }
-
-    /** Keeps the compiler from leaving out what only serves to be read. */
-    private static void use(long fetched) {
-        if (fetched == UNLIKELY) {
-            Thread.onSpinWait();
         }
     }
 
@@ -579,10 +542,6 @@ final class FrameTable {
         int had = from;
         while (had < to) {
             int until = Math.min(to, had + TAKEN_AT_ONCE);
-            long fetched = evicting ? fetchVictims(until - had) : 0;
-            for (int i = had; i < until; i++) {
-                fetched ^= policy.peekGhost(CachedFile.keyHash(fileId, page + i - from));
-            }
             lockPolicy();
             try {
                 policy.aside(Math.clamp(aheadUnused.get(), 0, aheadShare()));
@@ -601,8 +560,7 @@ final class FrameTable {
             } finally {
                 unpublished();
                 lock.unlock();
-                use(fetched);
-            }
+                }
         }
         return had;
     }

@@ -3,6 +3,7 @@ package io.warmcache.core;
 
 import java.util.Arrays;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -37,6 +38,9 @@ final class ReadAhead {
     /** Misses in a row, each where the one before ended, that are no chance. */
     private static final int IN_A_ROW = 3;
 
+    /** A reader that was not seen for so long gives way to another one of the file. A test sets it. */
+    volatile long forsakenNanos = TimeUnit.MILLISECONDS.toNanos(100);
+
     private final CachedFile file;
     private final ReentrantLock lock = new ReentrantLock();
 
@@ -68,6 +72,9 @@ final class ReadAhead {
         int window;
         int inARow;
         long seen;
+
+        /** When it asked last. */
+        long asked;
     }
 
     ReadAhead(CachedFile file) {
@@ -130,8 +137,8 @@ final class ReadAhead {
             Stream stream = at(page);
             if (stream == null) {
                 stream = oldest();
+                forsake(stream);
                 stream.begin = page;
-                stream.grows = -1;
                 stream.window = 0;
                 stream.inARow = 0;
             } else if (page < stream.end) {
@@ -227,6 +234,7 @@ final class ReadAhead {
             return;
         }
         stream.seen = ++clock;
+        stream.asked = System.nanoTime();
         stream.begin = page;
         boolean grows = page >= stream.grows;
         if (grows) {
@@ -243,7 +251,8 @@ final class ReadAhead {
             return; // the first use of the next run asks again
         }
         int wanted = (int) due;
-        if (!file.frames.reserveAhead(part, wanted)) {
+        if (!file.frames.reserveAhead(part, wanted)
+                && !(forsakeOthers(stream) && file.frames.reserveAhead(part, wanted))) {
             stream.window = window / (grows ? 4 : 2); // who misses then asks again, for half as much
             return;
         }
@@ -256,6 +265,38 @@ final class ReadAhead {
         stream.end = from + wanted;
         if (grows && wanted > 0) {
             stream.grows = from;
+        }
+    }
+
+    /** What was read ahead for readers that seem to have left no longer counts; false if there are none. */
+    private boolean forsakeOthers(Stream asking) {
+        boolean any = false;
+        for (Stream stream : streams) {
+            if (!stream.equals(asking) && stream.grows >= 0 && asking.asked - stream.asked >= forsakenNanos) {
+                forsake(stream);
+                any = true;
+            }
+        }
+        return any;
+    }
+
+    /**
+     * Takes the marks of pages that were read for a reader. Should it come to them all the same, it misses at their
+     * end.
+     */
+    private void forsake(Stream stream) {
+        if (stream.grows < 0) {
+            return;
+        }
+        stream.grows = -1;
+        for (long page = stream.begin; page < stream.end; page++) {
+            long[] leaf = file.index.leaf(page);
+            if (leaf != null) {
+                long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
+                if (TranslationWord.isResident(word) && file.frames.isAhead(TranslationWord.frame(word))) {
+                    var _ = file.frames.takeAhead(TranslationWord.frame(word));
+                }
+            }
         }
     }
 

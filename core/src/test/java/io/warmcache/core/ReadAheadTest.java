@@ -311,6 +311,29 @@ class ReadAheadTest {
     }
 
     @Test
+    void aReaderThatHasLeftGivesWayToAnother() throws IOException {
+        Bench bench = bench();
+        bench.inside().readAhead.forsakenNanos = 0;
+        for (int page : new int[] {0, 1, 2, 3, 7}) {
+            bench.first(page);
+            await(bench, page == 2 ? 4 : page == 3 ? 12 : page == 7 ? 26 : 0);
+        }
+        for (int page = 200; page < 203; page++) {
+            bench.first(page);
+        }
+        await(bench, 26 + 4);
+        assertEquals(24 + 4, bench.cache.frames.aheadUnused()); // as much as may be
+        bench.first(203);
+        await(bench, 26 + 4 + 8);
+        assertEquals(3 + 3 + 8, bench.cache.frames.aheadUnused()); // 4 to 6 were passed over before it left
+        for (int page = 8; page < 29; page++) {
+            assertEquals(page + 1, bench.first(page)); // they are there all the same
+        }
+        assertEquals(8, stats(bench).misses());
+        end(bench);
+    }
+
+    @Test
     void aFileThatIsClosedGivesBackWhatWasReadAhead() throws IOException {
         Bench bench = bench();
         fillPart(bench);

@@ -287,7 +287,7 @@ final class MissPairs {
     }
 
     private void header() {
-        out.println("| form | a second, median | processor µs each | peer | µs each | × peer, mean ± 95 % | median |");
+        out.println("| form | a second, median | processor µs | peer | processor µs | × peer, mean ± 95 % | median |");
         out.println("|---|---:|---:|---|---:|---:|---:|");
     }
 

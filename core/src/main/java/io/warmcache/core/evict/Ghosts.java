@@ -58,11 +58,6 @@ final class Ghosts {
         return -1;
     }
 
-    /** Something of where {@code keyHash} is, or would be. */
-    long peek(long keyHash) {
-        return entries[set(keyHash)];
-    }
-
     int changed() {
         return changed;
     }

@@ -45,7 +45,7 @@ import java.util.function.IntToLongFunction;
  * happens to reach it. Every call is bounded by a small multiple of {@link #MAX_HAND_STEPS}; the price is that the
  * hand may give up on a used frame.
  *
- * <p>Not safe for threads: the cache calls everything under one lock, but what is said to be a guess.
+ * <p>Not safe for threads: the cache calls everything under one lock.
  */
 public final class Replacement {
     /** The use counts, which live in the cache's translation words where hits can reach them. */
@@ -364,19 +364,6 @@ public final class Replacement {
         }
         retries = size[PARKED];
         return NIL;
-    }
-
-    /**
-     * A frame that is likely to be proposed next, if {@code after} is -1, or after that one; -1 if there is none. A
-     * guess, for who will soon need the memory that tells of it: changes nothing, and may be called without the lock.
-     */
-    public int likely(int after) {
-        return after != NIL ? next(after) : head[probationIsShort() ? MAIN : OLD];
-    }
-
-    /** Looks at the memory that tells whether a page has a ghost, as {@link #likely}; the number means nothing. */
-    public long peekGhost(long keyHash) {
-        return ghosts.peek(keyHash);
     }
 
     private boolean probationIsShort() {
