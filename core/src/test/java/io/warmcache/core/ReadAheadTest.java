@@ -329,7 +329,7 @@ class ReadAheadTest {
         for (int page = 8; page < 29; page++) {
             assertEquals(page + 1, bench.first(page)); // they are there all the same
         }
-        assertEquals(8, stats(bench).misses());
+        assertEquals(6, stats(bench).misses());
         end(bench);
     }
 
