@@ -147,16 +147,18 @@ final class ReadAhead {
                     stream.end = page + count; // so was what follows, probably
                     stream.grows = page;
                 }
-                next(stream, page, most);
+                next(stream, page, page + count, most);
                 return;
             }
             stream.seen = ++clock;
             stream.end = page + count;
             stream.inARow++;
             if (stream.inARow >= IN_A_ROW) {
-                stream.window = Math.max(stream.window, Math.min(most, count));
+                if (stream.inARow == IN_A_ROW) { // later it is as large as it was found that it may be
+                    stream.window = Math.max(stream.window, Math.min(most, count));
+                }
                 stream.grows = page;
-                next(stream, page, most);
+                next(stream, page, page + count, most);
             }
         } finally {
             lock.unlock();
@@ -195,7 +197,7 @@ final class ReadAhead {
         if (stream != null && page < stream.end) {
             int most = most();
             if (most > 0) {
-                next(stream, page, most);
+                next(stream, page, page, most);
             }
         }
     }
@@ -228,8 +230,8 @@ final class ReadAhead {
         return oldest;
     }
 
-    /** H2: has more read for a reader that is at {@code page}, if it is in need of it. */
-    private void next(Stream stream, long page, int most) {
+    /** H2: has more read for a reader that is at {@code page} and has what is before {@code behind}, if it needs it. */
+    private void next(Stream stream, long page, long behind, int most) {
         if (stream.grows < 0) {
             return;
         }
@@ -237,17 +239,23 @@ final class ReadAhead {
         stream.asked = System.nanoTime();
         stream.begin = page;
         boolean grows = page >= stream.grows;
+        int before = stream.window;
+        boolean halved = false;
         if (grows) {
             // Half as much if pages went unused: the reader comes too late for so many.
-            long grown = wasted.getAndSet(0) > 0 || starved ? stream.window / 2 : 2L * stream.window;
+            halved = wasted.getAndSet(0) > 0 || starved;
             starved = false;
-            stream.window = Math.clamp(grown, LEAST, most);
+            stream.window = Math.clamp(halved ? before / 2 : 2L * before, LEAST, most);
         }
         int window = Math.min(stream.window, most);
+        // What is in front of the reader is still that of the larger window.
+        long reach = 2L * Math.max(Math.min(before, most), window);
         long from = stream.end;
         int run = file.bulkIo.batch();
-        long due = Math.min(Math.min(window, page + 2L * window - from), file.pages() - from);
+        long due = Math.min(Math.min(window, behind + reach - from), file.pages() - from);
         if (due <= 0 || (!grows && (window <= run || due < run / 2))) {
+            stream.window = before;
+            starved |= halved;
             return; // the first use of the next run asks again
         }
         int wanted = (int) due;

@@ -279,6 +279,42 @@ class ReadAheadTest {
         end(bench);
     }
 
+    @Test
+    void callsOfMoreThanTwoWindowsHaveOneReadBehindThem() throws IOException {
+        Bench bench = new Bench(
+                Bench.patient(128).withOptions(Map.of("core.readAheadShare", "50", "core.readAhead", "32")),
+                WritePolicy.WRITE_BACK,
+                pages(1, PAGES));
+        for (int page = 0; page < 3 * 16; page += 16) {
+            assertEquals(page + 1, bench.read(page * 4096L, 16 * 4096)[0]);
+        }
+        await(bench, 8);
+        assertEquals(49, bench.read(48 * 4096L, 16 * 4096)[0]);
+        await(bench, 8 + 1);
+        end(bench);
+    }
+
+    @Test
+    void aWindowHalvedForPagesThatWentUnusedStaysSoUntilTheReaderComesThere() throws IOException {
+        Bench bench = bench();
+        for (int page = 0; page < 15; page++) {
+            bench.first(page);
+            if (page == 2 || page == 3 || page == 7) {
+                await(bench, page == 2 ? 4 : page == 3 ? 4 + 8 : 4 + 8 + 14);
+            }
+        }
+        bench.inside().readAhead.unused();
+        bench.first(15);
+        await(bench, 26 + 7); // 29 to 35
+        for (int page = 16; page < 29; page++) {
+            bench.first(page);
+        }
+        assertEquals(26 + 7, stats(bench).readAhead());
+        bench.first(29);
+        await(bench, 26 + 7 + 14);
+        end(bench);
+    }
+
     /** Reads the first pages of each 30, so that as much is read ahead, and not used, as may be for one file. */
     private static void fillPart(Bench bench) throws IOException {
         for (int reader = 0; reader < 8; reader++) {

@@ -520,7 +520,7 @@ final class MissPairs {
             loads.put("raw, 4 x 1 MiB", rawScan(direct, 4, from, LARGE));
             // A cache reads into memory that was not used a moment ago: what that alone costs.
             String wide = "raw, 4 x 1 MiB, memory of the cache's size";
-            loads.put(wide, rawScan(direct, 4, from, cache.capacity() / 4));
+            loads.put(wide, rawScan(direct, 4, from, cache.capacity() / 4 / LARGE * LARGE));
             measure(loads);
             header();
             for (String form : List.of("cursor", "read of 256 KiB", wide)) {
