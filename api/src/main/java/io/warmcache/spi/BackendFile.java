@@ -3,6 +3,8 @@ package io.warmcache.spi;
 
 import io.warmcache.BackingStore;
 import java.io.IOException;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One file of the ledger and the only way from its store to frames and back. Runs are of consecutive pages, at most
@@ -39,6 +41,57 @@ public interface BackendFile {
      *     yet
      */
     void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException;
+
+    /** Told by {@link #fillRuns} of each run as it ends. Throws nothing. */
+    @FunctionalInterface
+    interface RunFilled {
+        /**
+         * A run's frames are {@code CLEAN} or {@code WRITTEN}, and the caller's; or, if it failed, {@code FREE} or
+         * {@code FILLING}, and must be released.
+         *
+         * @param run its index in the arrays
+         * @param failure what {@link #fill} of it would have thrown, or null
+         */
+        void ended(int run, @Nullable Throwable failure);
+    }
+
+    /**
+     * How many runs one call of {@link #fillRuns} would read at once now; 1 if it would read one after the other, so
+     * that a caller with threads to spare had better call {@link #fill} from each of them. Only a hint.
+     */
+    default int runsAtOnce() {
+        return 1;
+    }
+
+    /**
+     * As {@link #fill} of each of several runs, in any order or together. {@code told} is called in the calling thread,
+     * once for each run when it has ended, be it that others have not: a run that fails, fails alone. When this throws,
+     * runs that were not told are {@code FREE} or {@code FILLING} and must be released.
+     *
+     * @param runs from 0 up; the arrays are at least as long, and are not changed by anybody during the call
+     * @param counts pages of each run, which are no other run's
+     */
+    default void fillRuns(
+            int runs,
+            long[] firstPages,
+            int[][] frames,
+            int[] counts,
+            long[] writtenMasks,
+            long size,
+            RunFilled told)
+            throws IOException {
+        Objects.checkIndex(runs, firstPages.length + 1);
+        Objects.requireNonNull(told, "told");
+        for (int i = 0; i < runs; i++) {
+            Throwable failure = null;
+            try {
+                fill(firstPages[i], frames[i], counts[i], size, writtenMasks[i]);
+            } catch (Throwable t) {
+                failure = t;
+            }
+            told.ended(i, failure);
+        }
+    }
 
     /**
      * Reads single blocks of a {@code DIRTY} or {@code FILLING} frame again from the store, into the frame. The record

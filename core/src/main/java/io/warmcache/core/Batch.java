@@ -19,6 +19,11 @@ final class Batch implements Readers.Work {
     /** Further failures that are attached to the first. */
     private static final int MOST_TOLD = 16;
 
+    private static final int PROCESSORS = Runtime.getRuntime().availableProcessors();
+
+    /** Runs that one thread reads together before another one is asked to read some, too. */
+    private static final int QUEUED_BY_ONE = 64;
+
     /** Readers of one range: large reads, of which a few fill what a disk can carry. */
     private static final int RANGE_THREADS = 4;
 
@@ -31,55 +36,75 @@ final class Batch implements Readers.Work {
     private final long[] firsts;
     private final int[] counts;
     private final Loading loading;
-    private final AtomicInteger begun = new AtomicInteger();
+    private final int queueable;
+    /** Of those that are read one after the other. */
+    private final AtomicInteger begun;
+    /** Of those that are read several at once. */
+    private final AtomicInteger queued = new AtomicInteger();
+
     private final CountDownLatch ended;
     private final AtomicInteger read = new AtomicInteger();
     private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
-    private Batch(CachedFile file, long[] firsts, int[] counts, Loading loading) {
+    /**
+     * @param queueable how many of the first runs are EMPTY pages that the back end reads several runs of at once
+     */
+    private Batch(CachedFile file, long[] firsts, int[] counts, int queueable, Loading loading) {
         this.file = file;
         this.firsts = firsts;
         this.counts = counts;
+        this.queueable = queueable;
         this.loading = loading;
+        begun = new AtomicInteger(queueable);
         ended = new CountDownLatch(firsts.length);
     }
 
     /** Those of {@code pages} that are missing, each once, neighbours together; null if there are none. */
     private static @Nullable Batch of(CachedFile file, long[] pages, boolean waiting) {
+        boolean isQueued = file.backing().runsAtOnce() > 1;
         long[] missing = new long[pages.length];
-        int count = 0;
+        int empty = 0; // from the front on, the others from the end
+        int other = pages.length;
         for (long page : pages) {
-            if (!isThere(file, page)) {
-                missing[count++] = page;
+            long[] leaf = file.index.leaf(page);
+            long word = leaf == null ? 0 : TranslationWord.acquire(leaf, RadixIndex.slot(page));
+            if (isQueued && TranslationWord.state(word) == TranslationWord.EMPTY) {
+                missing[empty++] = page;
+            } else if (!BulkIo.isThere(word)) {
+                missing[--other] = page;
             }
         }
+        int count = empty + pages.length - other;
         if (count == 0) {
             return null;
         }
-        Arrays.sort(missing, 0, count);
         long[] firsts = new long[count];
         int[] counts = new int[count];
         int most = file.bulkIo.batch();
-        int runs = 0;
-        for (int i = 0; i < count; i++) {
-            if (i > 0 && missing[i] == missing[i - 1]) {
-                continue;
-            }
-            int last = runs - 1;
-            if (runs > 0 && missing[i] == firsts[last] + counts[last] && counts[last] < most) {
-                counts[last]++;
-            } else {
-                firsts[runs] = missing[i];
-                counts[runs++] = 1;
-            }
-        }
+        int queueable = addRuns(missing, 0, empty, firsts, counts, 0, most);
+        int runs = addRuns(missing, other, pages.length, firsts, counts, queueable, most);
         Loading loading = waiting ? file.bulkIo::load : file.bulkIo::prefetch;
-        return new Batch(file, Arrays.copyOf(firsts, runs), Arrays.copyOf(counts, runs), loading);
+        return new Batch(file, Arrays.copyOf(firsts, runs), Arrays.copyOf(counts, runs), queueable, loading);
     }
 
-    private static boolean isThere(CachedFile file, long page) {
-        long[] leaf = file.index.leaf(page);
-        return leaf != null && BulkIo.isThere(TranslationWord.acquire(leaf, RadixIndex.slot(page)));
+    /** Adds runs behind the first {@code runs}; returns how many there are then. */
+    private static int addRuns(long[] pages, int from, int to, long[] firsts, int[] counts, int runs, int most) {
+        Arrays.sort(pages, from, to);
+        int first = runs;
+        int next = runs;
+        for (int i = from; i < to; i++) {
+            if (i > from && pages[i] == pages[i - 1]) {
+                continue;
+            }
+            int last = next - 1;
+            if (next > first && pages[i] == firsts[last] + counts[last] && counts[last] < most) {
+                counts[last]++;
+            } else {
+                firsts[next] = pages[i];
+                counts[next++] = 1;
+            }
+        }
+        return next;
     }
 
     /**
@@ -98,7 +123,7 @@ final class Batch implements Readers.Work {
         if (batch == null) {
             return 0;
         }
-        batch.ask(batch.firsts.length - 1);
+        batch.ask(batch.mostThreads() - 1);
         batch.run();
         batch.await();
         Throwable thrown = batch.failure.get();
@@ -124,7 +149,7 @@ final class Batch implements Readers.Work {
                 .toArray();
         Batch batch = of(file, within, false);
         if (batch != null) {
-            batch.begin(batch.firsts.length);
+            batch.begin(batch.mostThreads());
         }
     }
 
@@ -151,12 +176,22 @@ final class Batch implements Readers.Work {
             firsts[i] = first + (long) i * most;
             counts[i] = Math.min(most, wanted - i * most);
         }
-        new Batch(file, firsts, counts, file.bulkIo::prefetch).begin(Math.min(firsts.length, RANGE_THREADS));
+        new Batch(file, firsts, counts, 0, file.bulkIo::prefetch).begin(Math.min(firsts.length, RANGE_THREADS));
+    }
+
+    /** Threads that find something to do: one for each run, or for so many that are read together. */
+    private int mostThreads() {
+        int together = Math.min(PROCESSORS, (queueable + QUEUED_BY_ONE - 1) / QUEUED_BY_ONE);
+        return together + firsts.length - queueable;
+    }
+
+    private boolean hasMore() {
+        return begun.get() < firsts.length || queued.get() < queueable;
     }
 
     private void ask(int helpers) {
         for (int i = 0; i < Math.min(helpers, Readers.MOST_THREADS); i++) {
-            if (begun.get() >= firsts.length || !file.readers.submit(this)) {
+            if (!hasMore() || !file.readers.submit(this)) {
                 return;
             }
         }
@@ -164,25 +199,110 @@ final class Batch implements Readers.Work {
 
     @Override
     public void run() {
+        int most = Math.min(QueuedRuns.MOST_RUNS, (queueable + PROCESSORS - 1) / PROCESSORS);
+        most = Math.max(most, QUEUED_BY_ONE);
+        while (queued.get() < queueable) {
+            int from = queued.getAndAdd(most);
+            if (from < queueable) {
+                runQueued(from, Math.min(queueable, from + most));
+            }
+        }
         for (int i = begun.getAndIncrement(); i < firsts.length; i = begun.getAndIncrement()) {
-            boolean goesOn = true;
+            boolean goesOn = false;
             try {
-                int now = loading.load(firsts[i], counts[i]);
-                goesOn = now != BulkIo.NO_FRAME;
-                read.addAndGet(Math.max(0, now));
-            } catch (Throwable t) {
-                failed(t);
-                // A read that fails says nothing of the others; a cache that is closed, or full, does.
-                goesOn = t instanceof IOException || t instanceof UncheckedIOException;
+                goesOn = load(i);
             } finally {
                 if (!goesOn) {
-                    for (int left = begun.getAndSet(firsts.length); left < firsts.length; left++) {
-                        ended.countDown();
-                    }
+                    stop();
                 }
                 ended.countDown();
             }
         }
+    }
+
+    /** Loads one run by itself; returns whether others are worth trying. */
+    private boolean load(int i) {
+        try {
+            int now = loading.load(firsts[i], counts[i]);
+            read.addAndGet(Math.max(0, now));
+            return now != BulkIo.NO_FRAME;
+        } catch (Throwable t) {
+            failed(t);
+            return isOfOneRead(t);
+        }
+    }
+
+    /** A read that fails says nothing of the others; a cache that is closed, or full, does. */
+    private static boolean isOfOneRead(Throwable t) {
+        return t instanceof IOException || t instanceof UncheckedIOException;
+    }
+
+    /** Begins no more. */
+    private void stop() {
+        for (int left = begun.getAndSet(firsts.length); left < firsts.length; left++) {
+            ended.countDown();
+        }
+        for (int left = queued.getAndSet(queueable); left < queueable; left++) {
+            ended.countDown();
+        }
+    }
+
+    /** Q2a and Q2b of some runs. */
+    private void runQueued(int from, int to) {
+        boolean goesOn = false;
+        try {
+            int next = from;
+            do {
+                int end = readTogether(next, to);
+                goesOn = end > next;
+                next = end;
+            } while (goesOn && next < to);
+        } finally {
+            if (!goesOn) {
+                stop();
+            }
+            for (int i = from; i < to; i++) {
+                ended.countDown();
+            }
+        }
+    }
+
+    /** Reads runs from {@code from} on, as many as may be owned at once; returns which is next, or -1 to end all. */
+    private int readTogether(int from, int to) {
+        QueuedRuns queue = new QueuedRuns(file, to - from);
+        int[] places = new int[to - from];
+        boolean goesOn = true;
+        int end = from;
+        try {
+            while (end < to && goesOn && queue.hasRoom(counts[end])) {
+                int place = queue.size();
+                places[end - from] = -1;
+                goesOn = file.bulkIo.enqueue(queue, firsts[end], counts[end]) != BulkIo.NO_FRAME;
+                if (queue.size() > place) {
+                    places[end - from] = place;
+                }
+                end++;
+            }
+            goesOn = true; // who finds no frame at once may wait for one, when this thread owns nothing any more
+        } catch (Throwable t) {
+            goesOn = isOfOneRead(t);
+            failed(t);
+        } finally {
+            queue.fill();
+        }
+        for (int i = from; i < end && goesOn; i++) {
+            int place = places[i - from];
+            Throwable failure = place < 0 ? null : queue.failure(place);
+            int got = place < 0 ? 0 : queue.count(place);
+            if (failure != null) {
+                failed(failure);
+                goesOn = isOfOneRead(failure);
+            } else {
+                read.addAndGet(got);
+                goesOn = got == counts[i] || load(i);
+            }
+        }
+        return goesOn ? end : -1;
     }
 
     private void failed(Throwable t) {

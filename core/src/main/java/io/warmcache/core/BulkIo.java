@@ -13,6 +13,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /** Byte ranges over pages: bulk reads, bulk writes, and loading runs of pages at once. */
 final class BulkIo {
@@ -163,7 +164,8 @@ final class BulkIo {
             return read;
         }
         file.readAhead.missed(first, most);
-        return loadEmpty(leaf, first, word, most, deadline, evictFirst ? Purpose.ONCE : Purpose.DEMAND, -1) > 0;
+        return loadEmpty(leaf, first, word, most, deadline, evictFirst ? Purpose.ONCE : Purpose.DEMAND, -1, null)
+                > 0;
     }
 
     /** Whether a page is in memory, be it that somebody has it latched. */
@@ -186,7 +188,7 @@ final class BulkIo {
                 page++;
             } else if (TranslationWord.state(word) == EMPTY) {
                 int most = (int) Math.min(end - page, batch());
-                int loaded = Math.max(0, loadEmpty(leaf, page, word, most, file.deadline(), Purpose.DEMAND, -1));
+                int loaded = Math.max(0, loadEmpty(leaf, page, word, most, file.deadline(), Purpose.DEMAND, -1, null));
                 read += loaded;
                 page += loaded;
             } else if (file.settle(leaf, slot, page, word, file.deadline())) {
@@ -205,12 +207,23 @@ final class BulkIo {
      */
     int warm(long[] leaf, long first, long word, int count) throws IOException {
         return Math.max(
-                0, loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, Purpose.WARM, -1));
+                0, loadEmpty(leaf, first, word, Math.min(count, batch()), CachedFile.NO_WAIT, Purpose.WARM, -1, null));
     }
 
-    /** Returns how many pages were read, or {@link #NO_FRAME} if none could be had at once. */
+    /**
+     * Returns how many pages were read, or {@link #NO_FRAME} if none could be had at once.
+     *
+     * @param queue what takes them over instead, to be read later
+     */
     private int loadEmpty(
-            long[] leaf, long first, long word, int most, long deadline, Purpose purpose, long marker)
+            long[] leaf,
+            long first,
+            long word,
+            int most,
+            long deadline,
+            Purpose purpose,
+            long marker,
+            @Nullable QueuedRuns queue)
             throws IOException {
         int slot = RadixIndex.slot(first);
         long[][] leaves = new long[most][];
@@ -247,6 +260,10 @@ final class BulkIo {
                 owned--;
                 putBack(leaves[owned], first + owned, words[owned]);
             }
+            if (queue != null) {
+                queue.add(first, leaves, words, run, owned);
+                return owned;
+            }
             Events.Fault event = new Events.Fault();
             event.begin();
             backing.fill(first, run, owned, file.size, file.sets.refill(first, owned));
@@ -255,11 +272,27 @@ final class BulkIo {
                 event.commit();
             }
         } catch (Throwable t) {
-            for (int i = 0; i < owned; i++) {
-                file.giveUp(leaves[i], RadixIndex.slot(first + i), first + i, words[i], run[i]);
-            }
+            giveUp(first, leaves, words, run, owned);
             throw t;
         }
+        arrived(first, leaves, words, run, owned, purpose, marker);
+        return owned;
+    }
+
+    /** Ends words that are owned without their pages having been read. */
+    void giveUp(long first, long[][] leaves, long[] words, int[] run, int owned) {
+        for (int i = 0; i < owned; i++) {
+            file.giveUp(leaves[i], RadixIndex.slot(first + i), first + i, words[i], run[i]);
+        }
+    }
+
+    /** F5, of pages that were read for somebody. */
+    void arrived(long first, long[][] leaves, long[] words, int[] run, int owned) {
+        arrived(first, leaves, words, run, owned, Purpose.DEMAND, -1);
+    }
+
+    private void arrived(
+            long first, long[][] leaves, long[] words, int[] run, int owned, Purpose purpose, long marker) {
         for (int i = 0; i < owned; i++) {
             long page = first + i;
             frames.assign(run[i], file, leaves[i], page);
@@ -281,9 +314,26 @@ final class BulkIo {
             }
             file.counters.bytesRead.add((long) owned << file.pageShift);
         } catch (OutOfMemoryError e) {
-            return owned; // the pages are there: what is counted is a little low
+            return; // the pages are there: what is counted is a little low
         }
-        return owned;
+    }
+
+    /**
+     * Q2a: owns a page if it is EMPTY, and as many of the following as can be had at once, a frame for each, for a
+     * queue to read.
+     *
+     * @return how many, 0 if the first cannot be had at once, or {@link #NO_FRAME}
+     */
+    int enqueue(QueuedRuns queue, long first, int count) throws IOException {
+        file.backing();
+        if (first >= file.pages()) {
+            return 0; // cut meanwhile: who reads it next says so
+        }
+        long[] leaf = file.index.leafOrCreate(first);
+        long word = TranslationWord.acquire(leaf, RadixIndex.slot(first));
+        return TranslationWord.state(word) == EMPTY
+                ? loadEmpty(leaf, first, word, count, CachedFile.NO_WAIT, Purpose.PREFETCH, -1, queue)
+                : 0;
     }
 
     /** Of a page that nobody holds any more: a cache that is being closed meanwhile has no hints to write. */
@@ -359,7 +409,14 @@ final class BulkIo {
         long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
         return TranslationWord.state(word) == EMPTY
                 ? loadEmpty(
-                        leaf, page, word, (int) Math.min(end - page, batch()), CachedFile.NO_WAIT, purpose, marker)
+                        leaf,
+                        page,
+                        word,
+                        (int) Math.min(end - page, batch()),
+                        CachedFile.NO_WAIT,
+                        purpose,
+                        marker,
+                        null)
                 : 0;
     }
 

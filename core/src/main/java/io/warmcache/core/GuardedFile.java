@@ -304,6 +304,24 @@ final class GuardedFile implements BackendFile {
     }
 
     @Override
+    public int runsAtOnce() {
+        return inner.runsAtOnce();
+    }
+
+    @Override
+    public void fillRuns(
+            int runs,
+            long[] firstPages,
+            int[][] frames,
+            int[] counts,
+            long[] writtenMasks,
+            long size,
+            RunFilled told)
+            throws IOException {
+        inner.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told);
+    }
+
+    @Override
     public void refill(long page, int frame, int blockMask, long size) throws IOException {
         inner.refill(page, frame, blockMask, size);
     }

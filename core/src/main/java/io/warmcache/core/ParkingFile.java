@@ -120,6 +120,24 @@ final class ParkingFile implements BackendFile {
     }
 
     @Override
+    public int runsAtOnce() {
+        return file.runsAtOnce();
+    }
+
+    @Override
+    public void fillRuns(
+            int runs,
+            long[] firstPages,
+            int[][] frames,
+            int[] counts,
+            long[] writtenMasks,
+            long size,
+            RunFilled told)
+            throws IOException {
+        call(() -> file.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told));
+    }
+
+    @Override
     public void refill(long page, int frame, int blockMask, long size) throws IOException {
         call(() -> file.refill(page, frame, blockMask, size));
     }

@@ -139,6 +139,7 @@ class ConcurrentStressTest {
                     .withOptions(Map.of("core.readAheadShare", "50"));
             options = MapOptions.DEFAULT.withPolicy(policy);
             segment = new HeapBackend.Segment(config);
+            segment.runsAtOnce = (seed & 1) == 0 ? 1 : 64;
             cache = segment.attach(config, 2);
             file = cache.map(store, options);
             Random random = new Random(seed);

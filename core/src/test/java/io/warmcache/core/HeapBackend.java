@@ -28,6 +28,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -74,6 +75,15 @@ final class HeapBackend implements FrameBackend {
 
         /** Runs before such a refusal. */
         volatile Runnable refusing = () -> {};
+
+        /** How many runs of pages are filled together, by its own word. */
+        volatile int runsAtOnce = 1;
+
+        /** Of each such call so many runs are not told, and it throws. */
+        volatile int runsLeftOut;
+
+        /** Such calls. */
+        final AtomicInteger calls = new AtomicInteger();
 
         /** Records are reported from the last one on, against the contract. */
         boolean backwards;
@@ -500,6 +510,11 @@ final class HeapBackend implements FrameBackend {
             for (int i = 0; i < count; i++) {
                 start(firstPage + i, frames[i]);
             }
+            readInto(firstPage, frames, count, size, writtenMask);
+        }
+
+        private void readInto(long firstPage, int[] frames, int count, long size, long writtenMask)
+                throws IOException {
             for (int i = 0; i < count; i++) {
                 read((firstPage + i) * segment.pageSize, slice(frames[i]), size);
                 segment.step.run();
@@ -508,6 +523,41 @@ final class HeapBackend implements FrameBackend {
                     sum(r, frames[i], -1);
                     r.state = (writtenMask & (1L << i)) != 0 ? FrameState.WRITTEN : FrameState.CLEAN;
                 }
+            }
+        }
+
+        @Override
+        public int runsAtOnce() {
+            return segment.runsAtOnce;
+        }
+
+        @Override
+        public void fillRuns(
+                int runs,
+                long[] firstPages,
+                int[][] frames,
+                int[] counts,
+                long[] writtenMasks,
+                long size,
+                RunFilled told)
+                throws IOException {
+            segment.calls.incrementAndGet();
+            for (int run = 0; run < runs; run++) {
+                for (int i = 0; i < counts[run]; i++) {
+                    start(firstPages[run] + i, frames[run][i]);
+                }
+            }
+            for (int run = runs - 1; run >= segment.runsLeftOut; run--) {
+                Throwable failure = null;
+                try {
+                    readInto(firstPages[run], frames[run], counts[run], size, writtenMasks[run]);
+                } catch (IOException | RuntimeException e) {
+                    failure = e;
+                }
+                told.ended(run, failure);
+            }
+            if (segment.runsLeftOut > 0) {
+                throw new IOException("the rest of the runs fails, says the test");
             }
         }
 

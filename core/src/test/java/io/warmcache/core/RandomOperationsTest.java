@@ -63,6 +63,7 @@ class RandomOperationsTest {
                     .withDebug(debug)
                     .withOptions(Map.of("core.readAheadShare", "50"));
             segment = new HeapBackend.Segment(config);
+            segment.runsAtOnce = (seed & 2) == 0 ? 1 : 64;
             open();
         }
 

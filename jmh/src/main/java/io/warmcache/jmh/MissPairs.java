@@ -46,7 +46,7 @@ final class MissPairs {
     private static final String USAGE =
             """
             usage: misses DIRECTORY [--what null|random|virtual|batch|scan|plain-scan]
-                          [--mib N] [--pairs N] [--millis N]
+                          [--mib N] [--pairs N] [--millis N] [--reads auto|threads|uring]
                           [--ahead KIB] [--json FILE] [--keep]
               the working file is made in DIRECTORY, and removed unless --keep is given: then the next run finds it;
               random, a file of 4096 MiB, 12 pairs of turns of 500 ms, and what the cache reads ahead by itself if not
@@ -96,6 +96,7 @@ final class MissPairs {
         String ahead = "";
         Path json = null;
         boolean keep = false;
+        String reads = "auto";
         List<String> rest = new ArrayList<>(List.of(arguments));
         while (!rest.isEmpty()) {
             String option = rest.remove(0);
@@ -117,6 +118,7 @@ final class MissPairs {
                 case "--pairs" -> pairs = Math.max(Ratios.LEAST_PAIRS, Integer.parseInt(value));
                 case "--millis" -> millis = Long.parseLong(value);
                 case "--ahead" -> ahead = value;
+                case "--reads" -> reads = value;
                 case "--json" -> json = Path.of(value);
                 default -> usage();
             }
@@ -135,7 +137,7 @@ final class MissPairs {
                 case "null" -> measured.overhead();
                 case "random" -> measured.random();
                 case "virtual" -> measured.virtual();
-                case "batch" -> measured.batch();
+                case "batch" -> measured.batch(reads);
                 case "scan" -> measured.scan(ahead);
                 case "plain-scan" -> measured.scan("off");
                 default -> usage();
@@ -444,20 +446,21 @@ final class MissPairs {
         }
     }
 
-    private void batch() throws IOException, InterruptedException {
-        PageCache cache = PageCache.open(config("xxh64"));
+    /** @param reads the option of that name: how a batch is read */
+    private void batch(String reads) throws IOException, InterruptedException {
+        PageCache cache = PageCache.open(config("xxh64").withOptions(Map.of("shm.reads", reads)));
         try (RawFile direct = new RawFile(path);
                 PagedFile file = map(cache, path)) {
             Map<String, Load> loads = new LinkedHashMap<>();
             loads.put("16 threads", misses(cache, file, 16, false));
             loads.put(
-                    "load of " + BATCH,
+                    "load of " + BATCH + ", " + reads,
                     new Load(1, false, (number, stop) -> loadBatches(file, stop), () -> cache.stats().misses()));
             loads.put("raw, 16", raw(direct, 16, PAGE));
             measure(loads);
             header();
-            print("misses", "load of " + BATCH, "16 threads");
-            print("misses", "load of " + BATCH, "raw, 16");
+            print("misses", "load of " + BATCH + ", " + reads, "16 threads");
+            print("misses", "load of " + BATCH + ", " + reads, "raw, 16");
         } finally {
             cache.drop();
         }

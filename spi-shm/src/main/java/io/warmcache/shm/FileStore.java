@@ -368,6 +368,17 @@ final class FileStore implements BackingStore {
         return done;
     }
 
+    /** Whether reads go past the operating system's pages now. */
+    boolean isDirect() {
+        return direct;
+    }
+
+    /** The descriptor, for reads that are ended before the store is closed. */
+    int descriptor() throws IOException {
+        requireOpen();
+        return fd;
+    }
+
     /** Sets the vectors of this thread's next transfer. */
     @FunctionalInterface
     interface Vectors {

@@ -32,6 +32,7 @@ final class Libc {
 
     static final int ENOENT = 2;
     static final int EINTR = 4;
+    static final int EIO = 5;
     static final int EAGAIN = 11;
     static final int EACCES = 13;
     static final int EEXIST = 17;
@@ -153,6 +154,11 @@ final class Libc {
         int errno() {
             return (int) ERRNO.get(state, 0L);
         }
+    }
+
+    /** This thread's memory for the errno of a call. */
+    static MemorySegment callState() {
+        return SCRATCH.get().state;
     }
 
     @SuppressWarnings("restricted")

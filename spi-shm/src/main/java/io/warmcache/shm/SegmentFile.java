@@ -236,6 +236,11 @@ final class SegmentFile {
         return path;
     }
 
+    /** The descriptor that holds the owner lock, until {@link #release}. */
+    int descriptor() {
+        return fd;
+    }
+
     /** Whether this attach created the file. */
     boolean isNew() {
         return created;

@@ -55,6 +55,7 @@ final class ShmBackend implements FrameBackend {
     private final Ledger ledger;
     private final @Nullable StepHook hook;
     private final Limits limits;
+    private final Rings rings;
 
     /** Frames that exist; as the header says. */
     private volatile int capacity;
@@ -85,6 +86,7 @@ final class ShmBackend implements FrameBackend {
             UUID boot,
             AttachReport report,
             Limits limits,
+            Rings rings,
             @Nullable StepHook hook) {
         this.segment = segment;
         this.arena = arena;
@@ -98,6 +100,7 @@ final class ShmBackend implements FrameBackend {
         this.unforcedLost = !header.boot.equals(boot);
         this.report = report;
         this.limits = limits;
+        this.rings = rings;
         this.capacity = header.capacity;
         this.ledger = new Ledger(memory, geometry, header.incarnation, hook);
         this.hook = hook;
@@ -174,20 +177,34 @@ final class ShmBackend implements FrameBackend {
     }
 
     /** As on a kernel with pages of that many bytes, for tests. */
-    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
     static ShmBackend attach(
             BackendConfig config, MemoryBudget budget, Format format, long kernelPage, @Nullable StepHook hook)
+            throws IOException {
+        return attach(config, budget, format, kernelPage, new RingCalls.Kernel(), hook);
+    }
+
+    /** As on a kernel whose io_uring does this, for tests. */
+    @SuppressWarnings("MustBeClosedChecker") // closed with the backend
+    static ShmBackend attach(
+            BackendConfig config,
+            MemoryBudget budget,
+            Format format,
+            long kernelPage,
+            RingCalls ringCalls,
+            @Nullable StepHook hook)
             throws IOException {
         CacheConfig cache = config.cache();
         FailureDomain domain = domain(cache);
         boolean checkLimits = checkLimits(cache);
         boolean collapses = collapses(cache);
+        int mostRings = Rings.most(cache);
         UUID boot = BootId.current();
         SegmentFile segment = SegmentFile.acquire(cache, true);
         if (segment == null) {
             throw new IllegalStateException("a segment that may be created is never missing");
         }
         Arena arena = Arena.ofShared();
+        Rings rings = new Rings(mostRings, ringCalls, segment.descriptor(), hook);
         boolean done = false;
         try {
             FsStat fs = segment.fileSystem();
@@ -200,7 +217,7 @@ final class ShmBackend implements FrameBackend {
             Header header = reading.header();
             if (coldReason.isEmpty() && header != null) {
                 ShmBackend backend = attachWarm(
-                        segment, arena, header, wanted, reading.whole(), config, domain, boot, limits, hook);
+                        segment, arena, header, wanted, reading.whole(), config, domain, boot, limits, rings, hook);
                 done = true;
                 return backend;
             }
@@ -220,7 +237,7 @@ final class ShmBackend implements FrameBackend {
             AttachReport report =
                     new AttachReport(false, coldReason, false, segment.waitedNanos(), unfinished(header));
             ShmBackend backend = new ShmBackend(
-                    segment, arena, memory, fresh, config.checksum(), domain, boot, report, limits, hook);
+                    segment, arena, memory, fresh, config.checksum(), domain, boot, report, limits, rings, hook);
             done = true;
             return backend;
         } finally {
@@ -292,6 +309,7 @@ final class ShmBackend implements FrameBackend {
             FailureDomain domain,
             UUID boot,
             Limits limits,
+            Rings rings,
             @Nullable StepHook hook)
             throws IOException {
         BlockChecksum checksum = algorithm(config, header.algorithm);
@@ -327,7 +345,7 @@ final class ShmBackend implements FrameBackend {
         publish(header, memory);
         step(hook, "attach.published");
         ShmBackend backend =
-                new ShmBackend(segment, arena, memory, header, checksum, domain, boot, report, limits, hook);
+                new ShmBackend(segment, arena, memory, header, checksum, domain, boot, report, limits, rings, hook);
         backend.affordable = asked;
         backend.loadTable();
         return backend;
@@ -551,6 +569,10 @@ final class ShmBackend implements FrameBackend {
 
     Ledger ledger() {
         return ledger;
+    }
+
+    Rings rings() {
+        return rings;
     }
 
     Geometry geometry() {
@@ -973,6 +995,7 @@ final class ShmBackend implements FrameBackend {
         if (!closing()) {
             return;
         }
+        rings.close();
         try {
             header.clean = true;
             // An orderly end is no sign that recovery kills; only the boot id waits for one that finishes.
@@ -989,6 +1012,7 @@ final class ShmBackend implements FrameBackend {
         synchronized (table) {
             closed = true;
         }
+        rings.close(); // before the memory and the lock that its reads need
         arena.close();
         segment.release();
     }
@@ -998,6 +1022,7 @@ final class ShmBackend implements FrameBackend {
         if (!closing()) {
             return;
         }
+        rings.close();
         try {
             try {
                 step(hook, "wipe");

@@ -168,13 +168,189 @@ final class ShmFile implements BackendFile {
                 var _ = ledger.begin(frames[i], fileId, firstPage + i);
             }
             read(firstPage * pageSize, frames, 0, (long) count * pageSize, size);
-            step("fill.read");
-            for (int i = 0; i < count; i++) {
-                sum(firstPage + i, frames[i], -1);
-                ledger.publish(frames[i], (writtenMask >>> i & 1) != 0 ? Ledger.WRITTEN : Ledger.CLEAN);
+            filled(firstPage, frames, count, writtenMask);
+        } finally {
+            exit();
+        }
+    }
+
+    /** The bytes of a run have all arrived. */
+    private void filled(long firstPage, int[] frames, int count, long writtenMask) {
+        step("fill.read");
+        for (int i = 0; i < count; i++) {
+            sum(firstPage + i, frames[i], -1);
+            ledger.publish(frames[i], (writtenMask >>> i & 1) != 0 ? Ledger.WRITTEN : Ledger.CLEAN);
+        }
+    }
+
+    @Override
+    public int runsAtOnce() {
+        return file != null && file.isDirect() && backend.rings().hasOne() ? Ring.ENTRIES : 1;
+    }
+
+    @Override
+    public void fillRuns(
+            int runs,
+            long[] firstPages,
+            int[][] frames,
+            int[] counts,
+            long[] writtenMasks,
+            long size,
+            RunFilled told)
+            throws IOException {
+        Objects.checkIndex(runs, firstPages.length + 1);
+        for (int i = 0; i < runs; i++) {
+            Objects.checkIndex(counts[i], Math.min(MAX_RUN, frames[i].length) + 1);
+        }
+        Objects.requireNonNull(told, "told");
+        enter();
+        try {
+            requireAccepted();
+            Ring ring = runs > 1 && file != null && file.isDirect() ? backend.rings().take() : null;
+            if (ring == null) {
+                BackendFile.super.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told);
+                return;
+            }
+            try {
+                for (int i = 0; i < runs; i++) {
+                    for (int k = 0; k < counts[i]; k++) {
+                        var _ = ledger.begin(frames[i][k], fileId, firstPages[i] + k);
+                    }
+                }
+                new QueuedFill(ring, file, runs, firstPages, frames, counts, writtenMasks, size, told).run();
+            } finally {
+                ring.give();
             }
         } finally {
             exit();
+        }
+    }
+
+    /** U3 to U8 of {@code docs/internals.md}, section 16: runs whose records are FILLING. */
+    private final class QueuedFill {
+        private final Ring ring;
+        private final FileStore file;
+        private final int runs;
+        private final long[] firstPages;
+        private final int[][] frames;
+        private final int[] counts;
+        private final long[] writtenMasks;
+        private final long size;
+        private final RunFilled told;
+        private final int[] runOf = new int[Ring.ENTRIES];
+        private int next;
+
+        QueuedFill(
+                Ring ring,
+                FileStore file,
+                int runs,
+                long[] firstPages,
+                int[][] frames,
+                int[] counts,
+                long[] writtenMasks,
+                long size,
+                RunFilled told) {
+            this.ring = ring;
+            this.file = file;
+            this.runs = runs;
+            this.firstPages = firstPages;
+            this.frames = frames;
+            this.counts = counts;
+            this.writtenMasks = writtenMasks;
+            this.size = size;
+            this.told = told;
+        }
+
+        /** Whatever happens, no read is under way when this ends. */
+        void run() throws IOException {
+            Throwable failure = null;
+            int descriptor = file.descriptor();
+            ring.begin();
+            boolean ended = false;
+            while (!ended) {
+                try {
+                    if (failure == null) {
+                        ended = turn(descriptor);
+                    } else {
+                        ring.drain();
+                        ended = true;
+                    }
+                } catch (Throwable t) {
+                    if (failure == null) {
+                        failure = t;
+                    }
+                }
+            }
+            if (failure instanceof IOException e) {
+                throw e;
+            } else if (failure instanceof RuntimeException e) {
+                throw e;
+            } else if (failure instanceof Error e) {
+                throw e;
+            } else if (failure != null) {
+                throw new IllegalStateException(failure);
+            }
+        }
+
+        /** Returns whether all runs were told. */
+        private boolean turn(int descriptor) {
+            for (int slot = ring.slot(); next < runs && slot >= 0; slot = ring.slot()) {
+                int run = next++;
+                long bytes = Layout.roundUp(wanted(run), BLOCK);
+                if (bytes == 0) {
+                    end(run, 0);
+                    continue;
+                }
+                runOf[slot] = run;
+                long at = 0;
+                int n = 0;
+                for (; at < bytes; n++) {
+                    long length = Math.min(pageSize, bytes - at);
+                    ring.vector(slot, n, ShmFile.this.frames.address() + offset(frames[run][n]), length);
+                    at += length;
+                }
+                ring.add(slot, descriptor, firstPages[run] * pageSize, n);
+            }
+            if (ring.isPrepared()) {
+                step("fill.prepared");
+                ring.enter(0);
+                step("fill.submitted");
+                for (int slot = ring.withdraw(); slot >= 0; slot = ring.withdraw()) {
+                    end(runOf[slot], 0);
+                }
+            }
+            int slot = ring.reap();
+            if (slot < 0 && !ring.isIdle()) {
+                ring.enter(1);
+                slot = ring.reap();
+            }
+            for (; slot >= 0; slot = ring.reap()) {
+                step("fill.reaped");
+                end(runOf[slot], ring.result(slot));
+            }
+            return next == runs && ring.isIdle();
+        }
+
+        private long wanted(int run) {
+            return Math.clamp(size - firstPages[run] * pageSize, 0, (long) counts[run] * pageSize);
+        }
+
+        /** U6 and U7. */
+        private void end(int run, int result) {
+            Throwable failure = null;
+            try {
+                if (result == -Libc.EIO) {
+                    throw new ErrnoException("read", file.name(), Libc.EIO);
+                }
+                // What is missing is read again as any other page: there the end of the file is told from a transfer
+                // cut short, and what this queue does not take from what cannot be read.
+                int got = (int) Math.clamp(result, 0, wanted(run)) / BLOCK * BLOCK;
+                read(firstPages[run] * pageSize + got, frames[run], got, (long) counts[run] * pageSize - got, size);
+                filled(firstPages[run], frames[run], counts[run], writtenMasks[run]);
+            } catch (Throwable t) {
+                failure = t;
+            }
+            told.ended(run, failure);
         }
     }
 

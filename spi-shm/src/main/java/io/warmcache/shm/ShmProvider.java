@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  * <li>{@code shm.leastPercent=N}: where these limits leave no room for the configured capacity, open with less, down
  * to
  *       N percent of it (50 by default), keeping the hottest pages; 100 refuses at once;
+ *   <li>{@code shm.reads=threads}: has pages that one caller wants together read by threads, not by io_uring; {@code
+ *       uring}: tries io_uring also where a seccomp filter might end the process for it;
  *   <li>{@code shm.domain=os-reboot}: says that the memory outlives the operating system too, as persistent memory or
  *       a file on a host-backed device does; without it a segment found after a reboot is not trusted.
  * </ul>

@@ -46,6 +46,26 @@ final class SteppedFile implements BackendFile {
     }
 
     @Override
+    public int runsAtOnce() {
+        return inner.runsAtOnce();
+    }
+
+    @Override
+    public void fillRuns(
+            int runs,
+            long[] firstPages,
+            int[][] frames,
+            int[] counts,
+            long[] writtenMasks,
+            long size,
+            RunFilled told)
+            throws IOException {
+        steps.step();
+        inner.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told);
+        steps.step();
+    }
+
+    @Override
     public void refill(long page, int frame, int blockMask, long size) throws IOException {
         steps.step();
         inner.refill(page, frame, blockMask, size);
