@@ -44,7 +44,7 @@ final class QueuedRuns implements BackendFile.RunFilled {
 
     /** Whether so many pages more are no more than one call may take of a cache. */
     boolean hasRoom(int count) {
-        return size == 0 || size < firsts.length && pages + count <= mostPages;
+        return size == 0 || (size < firsts.length && pages + count <= mostPages);
     }
 
     /** Takes over the words and frames of a run, or throws and takes none. */

@@ -18,7 +18,11 @@ interface RingCalls {
     int IORING_REGISTER_FILES = 2;
     int IORING_ENTER_GETEVENTS = 1;
 
-    /** @param params a {@code struct io_uring_params} */
+    /**
+     * Makes a ring; returns its descriptor.
+     *
+     * @param params a {@code struct io_uring_params}
+     */
     int setup(int entries, MemorySegment params);
 
     /** Registers files, by an array of descriptors. */

@@ -120,10 +120,7 @@ final class Rings {
             return ring;
         } catch (IOException | LinkageError | OutOfMemoryError e) {
             most = made;
-            LOG.log(
-                    System.Logger.Level.DEBUG,
-                    () -> "pages are read together by " + (made == 0 ? "threads alone" : made + " rings at most"),
-                    e);
+            LOG.log(System.Logger.Level.DEBUG, "no further queue of reads, with " + made + " there are", e);
             return null;
         }
     }

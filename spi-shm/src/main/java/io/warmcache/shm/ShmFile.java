@@ -206,8 +206,9 @@ final class ShmFile implements BackendFile {
         enter();
         try {
             requireAccepted();
-            Ring ring = runs > 1 && file != null && file.isDirect() ? backend.rings().take() : null;
-            if (ring == null) {
+            FileStore direct = file != null && file.isDirect() ? file : null;
+            Ring ring = runs > 1 && direct != null ? backend.rings().take() : null;
+            if (direct == null || ring == null) {
                 BackendFile.super.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told);
                 return;
             }
@@ -217,7 +218,7 @@ final class ShmFile implements BackendFile {
                         var _ = ledger.begin(frames[i][k], fileId, firstPages[i] + k);
                     }
                 }
-                new QueuedFill(ring, file, runs, firstPages, frames, counts, writtenMasks, size, told).run();
+                new QueuedFill(ring, direct, runs, firstPages, frames, counts, writtenMasks, size, told).run();
             } finally {
                 ring.give();
             }

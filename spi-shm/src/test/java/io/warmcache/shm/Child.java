@@ -6,6 +6,7 @@ import io.warmcache.CacheConfig;
 import io.warmcache.CacheException;
 import io.warmcache.IoMode;
 import io.warmcache.MapOptions;
+import io.warmcache.spi.BackendConfig;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
@@ -18,6 +19,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 
 /** What tests run in a JVM of its own, and how they start it. */
@@ -25,6 +27,9 @@ public final class Child {
     static final int FIXED_PAGES = 40;
     static final int WRITERS = 3;
     static final int FRAMES = 56;
+
+    /** Read by one queue. */
+    static final int RUNS = FIXED_PAGES / 2;
 
     private Child() {}
 
@@ -47,6 +52,7 @@ public final class Child {
             }
             case "mapAll" -> mapAll(args[1], Path.of(args[2]), Integer.parseInt(args[3]));
             case "fill" -> fill(args[1], Long.parseLong(args[2]));
+            case "readTogether" -> readTogether(args[1], Path.of(args[2]), args[3]);
             case "write" -> write(args[1], Path.of(args[2]), IoMode.valueOf(args[3]), Long.parseLong(args[4]));
             default -> throw new IllegalArgumentException(args[0]);
         }
@@ -111,6 +117,78 @@ public final class Child {
             kept.add("a byte more");
         }
         System.out.println("let go " + kept.size());
+    }
+
+    /** Of caches whose batches are read by io_uring. */
+    static CacheConfig ringConfig(Path segment) {
+        return writerConfig(segment)
+                .withOwnerWait(Duration.ofSeconds(60))
+                .withOptions(Map.of(Rings.OPTION, "uring"));
+    }
+
+    /**
+     * Reads every other page of a file's first, into frames of those numbers, by one queue. Says what it has come to,
+     * and begins when it is told to.
+     *
+     * @param how "unregistered" for a ring that does not keep the owner lock
+     */
+    private static void readTogether(String segment, Path file, String how) throws IOException {
+        BackendConfig config = Env.backendConfig(ringConfig(Path.of(segment)));
+        ShmBackend b = how.equals("killed at a step")
+                ? (ShmBackend) new ShmProvider().attach(config)
+                : ShmBackend.attach(
+                        config,
+                        MemoryBudget.ofThisProcess(),
+                        Format.CURRENT,
+                        Libc.pageSize(),
+                        how.equals("unregistered") ? new UnregisteredCalls() : new RingCalls.Kernel(),
+                        step -> {
+                            if (step.equals("fill.submitted")) {
+                                System.out.println("submitted");
+                            }
+                        });
+        for (int frame : Env.survivors(b).keySet()) {
+            b.release(frame);
+        }
+        ShmFile f = Env.map(b, file, MapOptions.DEFAULT.withIoMode(IoMode.DIRECT));
+        System.out.println("mapped");
+        if (System.in.read() < 0) {
+            return;
+        }
+        int[][] frames = new int[RUNS][];
+        long[] pages = new long[RUNS];
+        int[] counts = new int[RUNS];
+        for (int i = 0; i < RUNS; i++) {
+            frames[i] = Env.ints(2 * i);
+            pages[i] = 2L * i;
+            counts[i] = 1;
+        }
+        f.fillRuns(RUNS, pages, frames, counts, new long[RUNS], (long) FIXED_PAGES * Env.PAGE, (run, failure) -> {
+            if (failure != null) {
+                failure.printStackTrace();
+            }
+        });
+        System.out.println("read");
+    }
+
+    /** What a ring must not be. */
+    private static final class UnregisteredCalls implements RingCalls {
+        private final RingCalls kernel = new Kernel();
+
+        @Override
+        public int setup(int entries, MemorySegment params) {
+            return kernel.setup(entries, params);
+        }
+
+        @Override
+        public int registerFiles(int ring, MemorySegment descriptors, int count) {
+            return 0;
+        }
+
+        @Override
+        public int enter(int ring, int submit, int complete, MemorySegment state) {
+            return kernel.enter(ring, submit, complete, state);
+        }
     }
 
     static CacheConfig writerConfig(Path segment) {

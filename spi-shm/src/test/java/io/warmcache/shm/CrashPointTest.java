@@ -4,6 +4,7 @@ package io.warmcache.shm;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.IoMode;
@@ -217,6 +218,12 @@ class CrashPointTest {
         f.force();
         f.accept();
         f.fill(0, Env.ints(0, 1, 2, 3), 4, 9 * PAGE, 0b0010);
+        boolean together = f.runsAtOnce() > 1;
+        int[][] runs = {Env.ints(16, 17), Env.ints(20), Env.ints(18)};
+        f.fillRuns(3, new long[] {4, 7, 6}, runs, Env.ints(2, 1, 1), new long[] {0, 1, 0}, 9 * PAGE, (run, failure) -> {
+            assertNull(failure);
+            at("user.told");
+        });
         change(b, random, 1, 100, 5000);
         f.writeBack(0 + 1, Env.ints(1), Env.ints(0b11), 1, 9 * PAGE);
         change(b, random, 2, 5000, 100);
@@ -278,6 +285,7 @@ class CrashPointTest {
         at("first closed");
         System.out.println(mode + ": " + checks + " deaths at " + steps.size() + " kinds of steps, " + survivorsSeen
                 + " survivors compared: " + steps);
+        assertEquals(together, steps.contains("fill.submitted"));
         assertTrue(steps.size() >= 20 && survivorsSeen > 500, steps::toString);
     }
 

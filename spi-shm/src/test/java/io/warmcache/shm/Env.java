@@ -84,8 +84,17 @@ final class Env implements AutoCloseable {
     }
 
     private ShmBackend attach(BackendConfig config, @Nullable StepHook hook) throws IOException {
+        return attach(config, new RingCalls.Kernel(), hook);
+    }
+
+    /** As on a kernel whose io_uring does this. */
+    ShmBackend attach(CacheConfig config, RingCalls calls, @Nullable StepHook hook) throws IOException {
+        return attach(backendConfig(config), calls, hook);
+    }
+
+    private ShmBackend attach(BackendConfig config, RingCalls calls, @Nullable StepHook hook) throws IOException {
         ShmBackend backend =
-                ShmBackend.attach(config, MemoryBudget.ofThisProcess(), Format.CURRENT, kernelPage, hook);
+                ShmBackend.attach(config, MemoryBudget.ofThisProcess(), Format.CURRENT, kernelPage, calls, hook);
         open.add(backend);
         return backend;
     }
