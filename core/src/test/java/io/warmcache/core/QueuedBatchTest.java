@@ -262,7 +262,7 @@ class QueuedBatchTest {
         Bench.Gate gate = bench.new Gate("read");
         var load = Bench.async(() -> bench.file.load(scattered(50)));
         gate.awaitReached();
-        var cut = Bench.run(() -> bench.file.truncate(10));
+        var cut = Bench.run(() -> bench.file.truncate(10 * 4096));
         cut.awaitParked();
         gate.open();
         assertEquals(50, load.get());
