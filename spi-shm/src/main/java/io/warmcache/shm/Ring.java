@@ -145,7 +145,9 @@ final class Ring {
         return taken.compareAndSet(false, true);
     }
 
+    /** U9. Nothing is under way; if it were, it would end before anybody else had the ring or the lock. */
     void give() {
+        drain();
         taken.set(false);
     }
 
