@@ -123,9 +123,15 @@ final class Batch implements Readers.Work {
         if (batch == null) {
             return 0;
         }
-        batch.ask(batch.mostThreads() - 1);
-        batch.run();
-        batch.await();
+        try {
+            batch.ask(batch.mostThreads() - 1);
+            batch.run();
+        } catch (Throwable t) {
+            batch.stop();
+            throw t;
+        } finally {
+            batch.await();
+        }
         Throwable thrown = batch.failure.get();
         if (thrown != null) {
             throw CachedFile.sneaky(thrown);
@@ -257,6 +263,9 @@ final class Batch implements Readers.Work {
                 goesOn = end > next;
                 next = end;
             } while (goesOn && next < to);
+        } catch (Throwable t) {
+            goesOn = false;
+            failed(t);
         } finally {
             if (!goesOn) {
                 stop();
@@ -273,6 +282,7 @@ final class Batch implements Readers.Work {
         int[] places = new int[to - from];
         boolean goesOn = true;
         int end = from;
+        int failed = 0;
         try {
             while (end < to && goesOn && queue.hasRoom(counts[end])) {
                 int place = queue.size();
@@ -286,6 +296,7 @@ final class Batch implements Readers.Work {
             goesOn = true; // who finds no frame at once may wait for one, when this thread owns nothing any more
         } catch (Throwable t) {
             goesOn = isOfOneRead(t);
+            failed = 1; // that of this run, which is told, and not tried again
             failed(t);
         } finally {
             queue.fill();
@@ -302,7 +313,7 @@ final class Batch implements Readers.Work {
                 goesOn = got == counts[i] || load(i);
             }
         }
-        return goesOn ? end : -1;
+        return goesOn ? end + failed : -1;
     }
 
     private void failed(Throwable t) {

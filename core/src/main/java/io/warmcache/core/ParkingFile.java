@@ -5,7 +5,7 @@ import io.warmcache.BackingStore;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FileVerdict;
 import java.io.IOException;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -73,24 +73,27 @@ final class ParkingFile implements BackendFile {
         await(task);
     }
 
+    /** Returns or throws when the call has ended, and not before: until then the store may touch a frame. */
     private static void await(FutureTask<Boolean> task) {
         boolean interrupted = false;
-        try {
-            while (true) {
-                try {
+        boolean ended = false;
+        while (!ended) {
+            try {
+                ended = task.isDone();
+                if (!ended) {
                     var _ = task.get();
-                    return;
-                } catch (InterruptedException e) {
-                    interrupted = true;
                 }
+            } catch (InterruptedException e) {
+                interrupted = true;
+            } catch (Throwable t) {
+                ended = false; // the call's own failure, told below; or this thread's heap or stack is exhausted
             }
-        } catch (ExecutionException e) {
-            Throwable cause = e.getCause();
-            throw CachedFile.sneaky(cause == null ? e : cause);
-        } finally {
-            if (interrupted) {
-                Thread.currentThread().interrupt();
-            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        if (task.state() == Future.State.FAILED) {
+            throw CachedFile.sneaky(task.exceptionNow());
         }
     }
 

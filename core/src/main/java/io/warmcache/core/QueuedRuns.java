@@ -85,10 +85,18 @@ final class QueuedRuns implements BackendFile.RunFilled {
         } catch (Throwable t) {
             failure = t;
         }
+        Throwable first = null;
         for (int i = 0; i < size; i++) {
-            if (!ended[i]) {
-                ended(i, failure != null ? failure : new IllegalStateException("the back end left out a run"));
+            try {
+                if (!ended[i]) {
+                    ended(i, failure != null ? failure : new IllegalStateException("the back end left out a run"));
+                }
+            } catch (Throwable t) {
+                first = first == null ? t : first;
             }
+        }
+        if (first != null) {
+            throw CachedFile.sneaky(first);
         }
     }
 
@@ -101,10 +109,14 @@ final class QueuedRuns implements BackendFile.RunFilled {
             return;
         }
         file.bulkIo.arrived(firsts[run], leaves[run], words[run], frames[run], counts[run]);
-        Events.Fault event = events[run];
-        if (event.shouldCommit()) {
-            event.of(file, firsts[run], (long) counts[run] << file.pageShift, "absent");
-            event.commit();
+        try {
+            Events.Fault event = events[run];
+            if (event.shouldCommit()) {
+                event.of(file, firsts[run], (long) counts[run] << file.pageShift, "absent");
+                event.commit();
+            }
+        } catch (Throwable t) {
+            return; // the pages are there, and nobody else may be kept from hearing of his for want of an event
         }
     }
 }

@@ -113,6 +113,7 @@ final class Ring {
             var _ = checked(calls.registerFiles(fd, files, 1), "io_uring_register", what);
             step(hook, "ring.registered");
             Ring ring = new Ring(calls, fd, arena, params, what);
+            var _ = checked(calls.enter(fd, 0, 0, ring.state), "io_uring_enter", what);
             step(hook, "ring.mapped");
             done = true;
             return ring;

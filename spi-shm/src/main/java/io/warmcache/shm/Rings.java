@@ -64,7 +64,7 @@ final class Rings {
      */
     private static boolean isFiltered() {
         try {
-            for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+            for (String line : Files.readAllLines(Path.of("/proc/thread-self/status"))) {
                 if (line.startsWith("Seccomp:")) {
                     return !line.substring("Seccomp:".length()).strip().equals("0");
                 }
@@ -76,8 +76,14 @@ final class Rings {
         }
     }
 
-    /** Whether {@link #take} would probably find one. */
+    /** Whether {@link #take} would probably find one. Makes the first, which tells whether there can be any. */
     boolean hasOne() {
+        if (most > 0 && rings.get(0) == null) {
+            Ring first = make();
+            if (first != null) {
+                first.give();
+            }
+        }
         int limit = most;
         for (int i = 0; i < limit; i++) {
             Ring ring = rings.get(i);
@@ -141,7 +147,12 @@ final class Rings {
                         Thread.currentThread().interrupt();
                     }
                     rings.set(i, null);
-                    ring.close();
+                    try {
+                        ring.close();
+                    } catch (RuntimeException e) {
+                        // It reads nothing: what it keeps is no reason to keep the segment.
+                        LOG.log(System.Logger.Level.DEBUG, "a queue of reads could not be closed", e);
+                    }
                 }
             }
             most = 0;

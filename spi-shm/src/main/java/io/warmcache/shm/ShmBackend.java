@@ -204,9 +204,9 @@ final class ShmBackend implements FrameBackend {
             throw new IllegalStateException("a segment that may be created is never missing");
         }
         Arena arena = Arena.ofShared();
-        Rings rings = new Rings(mostRings, ringCalls, segment.descriptor(), hook);
         boolean done = false;
         try {
+            Rings rings = new Rings(mostRings, ringCalls, segment.descriptor(), hook);
             FsStat fs = segment.fileSystem();
             long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : Math.max(4096, kernelPage);
             Limits limits = new Limits(checkLimits ? budget : null, fs, unit, leastPercent(cache));

@@ -164,6 +164,7 @@ class EveryMethodTest {
             AttachProgress.class,
             SurvivorVisitor.class,
             FrameBackend.FileEvictor.class,
+            BackendFile.RunFilled.class,
             ImageInspector.Progress.class,
             ShmAudit.Progress.class,
             Scheduler.Task.class,
@@ -437,6 +438,7 @@ class EveryMethodTest {
             case "double" -> List.of(0.0, -1.0, 1e300, Double.NaN, Double.NEGATIVE_INFINITY);
             case "[B" -> withNull(List.of(new byte[100], new byte[0]));
             case "[I" -> withNull(List.of(new int[] {2}, new int[0], new int[] {-1, 1 << 24}));
+            case "[[I" -> withNull(List.of(new int[][] {{2}}, new int[0][], new int[1][]));
             case "[J" -> withNull(List.of(new long[] {1}, new long[0]));
             case "java.lang.String" -> withNull(List.of("a", "", "/", "\0", "../x", "x".repeat(300)));
             case "java.lang.Object" -> withNull(List.of("an object"));
