@@ -120,18 +120,26 @@ public interface PageCache extends AutoCloseable {
 
     /**
      * Stops new accesses, waits up to {@code grace} for pins, writes and forces what is dirty, and gives the memory
-     * back warm, or wiped with {@link CacheConfig#wipeOnClose()}. Where pins are still held after that, the memory
-     * stays mapped and owned until the last one is closed.
+     * back warm, or wiped with {@link CacheConfig#wipeOnClose()}. Stores are waited for as long as they get on: until
+     * no call of any has ended for the longer of {@code grace} and {@link CacheConfig#latchTimeout()}. What is held
+     * longer, by a pin or by a store that stands still, is never unmapped: the memory stays mapped and owned, all
+     * other files are written and closed, and the close ends by itself when that is let go. Closing again waits for
+     * it anew, and has no effect on a cache that is closed. Without threads of its own ({@code core.maintenance=off},
+     * or where no thread is to be had) the cache's stores are called by the caller, who waits for them however long
+     * they take.
      *
-     * @throws CacheException if pins are still held; names their number and, with {@link CacheConfig#debug()}, where
-     *     they were taken
-     * @throws IOException if a store did not take its dirty pages; they are lost with the process then
+     * @param grace from zero on; less counts as zero
+     * @throws CacheException if pins are still held, or a store stands still: names the files, what is waited for, the
+     *     number of changed pages that are not in their stores yet, and, with {@link CacheConfig#debug()}, where pins
+     *     were taken
+     * @throws IOException if a store did not take its dirty pages: names the files and their number. They are lost
+     *     then. Of a close that has ended by itself the next call throws it, once
      */
     void close(Duration grace) throws IOException;
 
     /**
-     * Closes the cache, then overwrites its memory with zeros and removes it: the next {@link #open} starts cold. No
-     * image is taken and no hot list written; those there are stay.
+     * Closes the cache as {@link #close()} does, then overwrites its memory with zeros and removes it: the next {@link
+     * #open} starts cold. No image is taken and no hot list written; those there are stay.
      */
     void drop() throws IOException;
 }

@@ -149,7 +149,13 @@ public interface PagedFile extends AutoCloseable {
 
     /**
      * Writes what is dirty and gives the mapping back; the store is closed with its last mapping. The frames stay for
-     * the next mapping or process. Closing again has no effect.
+     * the next mapping or process. Closing again has no effect. The last close calls the store itself, and takes as
+     * long as it does; no other file waits for that.
+     *
+     * @throws LatchTimeoutException if the file stays in use by a flush, force, truncate or another close for longer
+     *     than {@link CacheConfig#latchTimeout()}; it stays open then
+     * @throws CacheException if pages stay pinned for as long; it stays open then
+     * @throws IOException if the store does not take what is dirty, and the file stays open then; or fails to close
      */
     @Override
     void close() throws IOException;

@@ -88,23 +88,31 @@ final class BackgroundWrites {
         }
     }
 
-    /** Waits for writes that are under way; none begins any more. */
-    void stop() {
-        ThreadPoolExecutor pool;
+    /** Begins no further write. */
+    void beginStop() {
         lock.lock();
         try {
             running = false;
             written.signalAll();
+            ThreadPoolExecutor pool = threads;
+            if (pool != null) {
+                pool.shutdown(); // no interrupt: a store may not like one in the middle of a write
+            }
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    /** After {@link #beginStop}: waits for the writes that are under way; returns whether they ended in time. */
+    boolean awaitThreads(long deadline) {
+        ThreadPoolExecutor pool;
+        lock.lock();
+        try {
             pool = threads;
         } finally {
             lock.unlock();
         }
-        if (pool == null) {
-            return;
-        }
-        pool.shutdown(); // no interrupt: a store may not like one in the middle of a write
-        var _ = Waits.until(
-                System.nanoTime() + Long.MAX_VALUE / 2, left -> pool.awaitTermination(left, TimeUnit.NANOSECONDS));
+        return pool == null || Waits.until(deadline, left -> pool.awaitTermination(left, TimeUnit.NANOSECONDS));
     }
 
     /** Writers that are being held up. */

@@ -112,18 +112,13 @@ final class Cache implements PageCache {
     /** Pins and where they were taken, with debugging on. */
     private final Map<Object, Throwable> pinSites = new ConcurrentHashMap<>();
 
-    /** Taken by whoever closes the cache; guards the three fields below. */
-    private final ReentrantLock closeLock = new ReentrantLock();
+    final Ending ending;
 
-    private final Condition pinsChanged = closeLock.newCondition();
+    /** Stores that are open, from before a file is mapped until its store is closed. */
+    final Set<ParkingFile> stores = ConcurrentHashMap.newKeySet();
 
-    /** Pins outlived the grace: a thread of its own waits for the last one and then closes. */
-    private boolean postponed;
-
-    /** Nothing is held, and everything is given back, or about to be. */
-    private boolean detached;
-
-    private boolean dropMemory;
+    /** What is being mapped, for messages. Written under the map lock. */
+    volatile @Nullable String mapping;
 
     /** The name under which management tools see the cache. Set before the cache is handed out. */
     private @Nullable ObjectName bean;
@@ -148,6 +143,7 @@ final class Cache implements PageCache {
         undoBuffers = new UndoBuffers(frames.pageSize);
         resizing = new Resizing(this);
         images = new Images(this, disk);
+        ending = new Ending(this);
     }
 
     /** Bounded, so that it can be added to any time. */
@@ -219,7 +215,8 @@ final class Cache implements PageCache {
             try {
                 if (cache != null) {
                     cache.maintenance.stop();
-                    cache.images.stopThreads();
+                    cache.images.beginStop();
+                    var _ = cache.images.awaitThreads(System.nanoTime() + Long.MAX_VALUE / 4);
                 }
                 backend.abandon();
             } catch (IOException e) {
@@ -263,9 +260,11 @@ final class Cache implements PageCache {
         mapLock.lock();
         try {
             checkOpen();
+            mapping = path.toString();
             CachedFile shared = shareable(backend.identify(path, options));
             return shared != null ? share(shared) : mapNew(backend.openStore(path, options), options);
         } finally {
+            mapping = null;
             mapLock.unlock();
         }
     }
@@ -276,6 +275,7 @@ final class Cache implements PageCache {
         mapLock.lock();
         try {
             checkOpen();
+            mapping = store.name();
             CachedFile shared = shareable(store.id());
             if (shared != null) {
                 BackendFile open = shared.backing;
@@ -286,6 +286,7 @@ final class Cache implements PageCache {
             }
             return mapNew(store, options);
         } finally {
+            mapping = null;
             mapLock.unlock();
         }
     }
@@ -322,7 +323,9 @@ final class Cache implements PageCache {
     private MappedFile mapNew(BackingStore store, MapOptions options) throws IOException {
         GuardedFile backing;
         try {
-            backing = images.guard(new ParkingFile(backend.openFile(store, this::forget), this));
+            ParkingFile parking = new ParkingFile(backend.openFile(store, this::forget), this);
+            backing = images.guard(parking);
+            stores.add(parking);
         } catch (Throwable t) {
             closeQuietly(store::close, t);
             throw t;
@@ -387,7 +390,7 @@ final class Cache implements PageCache {
         @Nullable BackendFile closing;
         mapLock.lock();
         try {
-            awaitUnmapped(file);
+            awaitUnmapped(file, file.deadline());
             if (mapping.closed) {
                 return;
             }
@@ -404,7 +407,7 @@ final class Cache implements PageCache {
         // Without the lock: a pin that somebody holds, or a slow store, keeps no other file from being mapped or
         // closed.
         try {
-            closeFile(file, false);
+            closeFile(file, false, file.deadline());
         } finally {
             mapLock.lock();
             try {
@@ -423,9 +426,13 @@ final class Cache implements PageCache {
     }
 
     /** With the map lock held, which is let go of meanwhile. */
-    private void awaitUnmapped(CachedFile file) {
+    private void awaitUnmapped(CachedFile file, long deadline) {
         while (file.unmapping) {
-            unmapped.awaitUninterruptibly();
+            if (!Waits.until(deadline, left -> unmapped.await(left, TimeUnit.NANOSECONDS))) {
+                throw new LatchTimeoutException(file.name + " is being closed already, and its store, or pins or"
+                        + " latches of it, kept that from ending for longer than latchTimeout"
+                        + (closing ? ": " + ending.reasons() : ""));
+            }
         }
     }
 
@@ -433,14 +440,14 @@ final class Cache implements PageCache {
      * C1 to C4, by whoever set {@link CachedFile#unmapping}, or by the end of the cache.
      *
      * @param force whether what was written is forced, too
+     * @param deadline for how long to wait for those who use the file
      * @throws CacheException if pages stay held: nothing has changed then
      */
-    private void closeFile(CachedFile file, boolean force) throws IOException {
+    void closeFile(CachedFile file, boolean force, long deadline) throws IOException {
         BackendFile backing = file.backing;
         if (backing == null) {
             return;
         }
-        long deadline = file.deadline();
         lockUsage(file, deadline);
         try {
             boolean poisoned = file.poison != null;
@@ -555,7 +562,7 @@ final class Cache implements PageCache {
         }
     }
 
-    private String describeSites() {
+    String describeSites() {
         if (pinSites.isEmpty()) {
             return debug ? "" : " (open the cache with debug to see where they were taken)";
         }
@@ -573,21 +580,8 @@ final class Cache implements PageCache {
         return text.toString();
     }
 
-    /**
-     * Called on every unpin while the cache is closing. Never waits: the caller may hold what the closing thread needs,
-     * and that one looks again by itself.
-     */
-    void pinReleased() {
-        if (closeLock.tryLock()) {
-            try {
-                pinsChanged.signalAll();
-            } finally {
-                closeLock.unlock();
-            }
-        }
-    }
-
-    private int heldPages() {
+    /** Pages that are pinned, latched, being read or being written. */
+    int heldPages() {
         int held = 0;
         for (CachedFile file : files.values()) {
             held += Recovery.held(file);
@@ -644,7 +638,7 @@ final class Cache implements PageCache {
     public Health health() {
         List<String> problems = new ArrayList<>();
         if (closing) {
-            problems.add("the cache is closed");
+            problems.add(ending.isEnded() ? "the cache is closed" : "the cache is being closed: " + ending.reasons());
         }
         String background = maintenance.failure();
         if (background != null) {
@@ -697,72 +691,25 @@ final class Cache implements PageCache {
 
     @Override
     public void close(Duration grace) throws IOException {
-        close(Objects.requireNonNull(grace, "grace"), false);
+        ending.close(Objects.requireNonNull(grace, "grace"), false);
     }
 
     @Override
     public void drop() throws IOException {
-        close(Duration.ofSeconds(10), true);
+        ending.close(Duration.ofSeconds(10), true);
     }
 
-    private void close(Duration grace, boolean drop) throws IOException {
-        closeLock.lock();
-        try {
-            if (detached) {
-                return;
-            }
-            dropMemory |= drop;
-            closing = true;
-            VarHandle.fullFence(); // before any look at the index: the other side of a pin
-            maintenance.stopBeside();
-            images.stopThreads();
-            int held = awaitPins(System.nanoTime() + nanos(grace));
-            if (held > 0) {
-                postpone();
-                throw new CacheException(held + " pages are still pinned after the grace of " + grace
-                        + ": the memory stays mapped and owned until their pins are closed" + describeSites());
-            }
-            if (!detached) {
-                finishClose();
-            }
-        } finally {
-            closeLock.unlock();
-        }
+    /** J1. Waits for nobody, and may be called again. */
+    void beginClosing() {
+        closing = true;
+        VarHandle.fullFence(); // before any look at the index: the other side of a pin
+        maintenance.beginStop();
+        images.beginStop();
     }
 
-    /**
-     * Leaves the rest to a thread that waits for the last pin: whoever unpins may hold latches or locks that the rest
-     * needs, and a page that is being loaded is held by nobody who would come back.
-     */
-    private void postpone() {
-        if (postponed) {
-            return;
-        }
-        postponed = true;
-        Thread finisher = threads.make(
-                () -> {
-                    closeLock.lock();
-                    try {
-                        int held = awaitPins(System.nanoTime() + Long.MAX_VALUE / 4);
-                        if (held == 0 && !detached) {
-                            finishClose();
-                        }
-                    } catch (IOException | RuntimeException e) {
-                        LOG.log(System.Logger.Level.ERROR, "closing after the last unpin failed", e);
-                    } finally {
-                        closeLock.unlock();
-                    }
-                },
-                "warmcache-close-" + config.name());
-        try {
-            finisher.start();
-        } catch (OutOfMemoryError e) { // no further thread
-            postponed = false;
-            LOG.log(
-                    System.Logger.Level.ERROR,
-                    "no thread can be started that ends \"" + config.name() + "\" with its last pin: close it again",
-                    e);
-        }
+    /** After {@link #beginClosing}: waits for the cache's own threads; returns whether they ended in time. */
+    boolean awaitThreads(long deadline) {
+        return maintenance.awaitThreads(deadline) && images.awaitThreads(deadline);
     }
 
     /** Makes a daemon thread that is not started yet. */
@@ -779,95 +726,65 @@ final class Cache implements PageCache {
         return thread;
     }
 
-    /** Waits for pins and latches, or for somebody else to finish; returns how many pages are held at the deadline. */
-    private int awaitPins(long deadline) {
-        boolean interrupted = false;
-        int held = heldPages();
-        long pause = TimeUnit.MILLISECONDS.toNanos(1);
-        while (held > 0 && System.nanoTime() - deadline < 0) {
-            try {
-                // Latches that are no pins are released without a signal, so look again now and then.
-                pinsChanged.awaitNanos(pause);
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-            pause = Math.min(pause + pause / 8, TimeUnit.MILLISECONDS.toNanos(50));
-            held = detached ? 0 : heldPages();
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
-        return held;
-    }
-
-    /** With nothing held: closes every file, saves the hints, and gives the memory back. */
-    private void finishClose() throws IOException {
-        resizing.lock.lock();
-        try {
-            giveBack();
-        } finally {
-            resizing.lock.unlock();
-        }
-    }
-
-    private void giveBack() throws IOException {
-        detached = true;
-        images.dropping = dropMemory;
-        CacheBean.unregister(bean);
-        List<Throwable> failures = new ArrayList<>();
+    List<CachedFile> mappedFiles() {
         mapLock.lock();
         try {
-            for (CachedFile file : List.copyOf(mapped.values())) {
-                awaitUnmapped(file);
-                try {
-                    closeFile(file, true);
-                } catch (Throwable t) { // of whatever kind: the back end has to be reached
-                    failures.add(t);
-                    abandon(file, t);
-                }
-                file.mappings = 0;
-            }
+            return List.copyOf(mapped.values());
         } finally {
             mapLock.unlock();
         }
-        images.writeHotList();
+    }
+
+    /** Makes the caller the one who closes a file, after waiting for those who do already. */
+    void claim(CachedFile file) {
+        mapLock.lock();
         try {
-            int kept = frames.capacity() - frames.freeCount();
-            boolean wipe = dropMemory || config.wipeOnClose();
-            if (wipe) {
-                backend.drop();
-            } else {
-                try {
-                    frames.saveHints();
-                } finally {
-                    backend.close();
-                }
-            }
-            LOG.log(
-                    System.Logger.Level.INFO,
-                    () -> "cache \"" + config.name() + "\" closed, "
-                            + (wipe ? "and its memory wiped" : "and " + kept + " frames left for the next"));
-        } catch (Throwable t) {
-            failures.add(t);
-        }
-        if (!failures.isEmpty()) {
-            IOException failure = new IOException("closing the cache \"" + config.name() + "\": "
-                    + failures.get(0).getMessage(), failures.get(0));
-            for (Throwable other : failures.subList(1, failures.size())) {
-                failure.addSuppressed(other);
-            }
-            throw failure;
+            awaitUnmapped(file, System.nanoTime() + Long.MAX_VALUE / 4);
+            file.unmapping = true;
+        } finally {
+            mapLock.unlock();
         }
     }
 
+    /** After {@link #claim}, with the file closed or abandoned. */
+    void unclaim(CachedFile file) {
+        mapLock.lock();
+        try {
+            file.unmapping = false;
+            file.mappings = 0;
+            unmapped.signalAll();
+        } finally {
+            mapLock.unlock();
+        }
+    }
+
+    /** J5. With nothing held and no file open. */
+    void giveBack(boolean wipe) throws IOException {
+        CacheBean.unregister(bean);
+        int kept = frames.capacity() - frames.freeCount();
+        if (wipe) {
+            backend.drop();
+        } else {
+            try {
+                frames.saveHints();
+            } finally {
+                backend.close();
+            }
+        }
+        LOG.log(
+                System.Logger.Level.INFO,
+                () -> "cache \"" + config.name() + "\" closed, "
+                        + (wipe ? "and its memory wiped" : "and " + kept + " frames left for the next"));
+    }
+
     /** A file that would not take its dirty pages: they end with the process, and their records say DIRTY. */
-    private void abandon(CachedFile file, Throwable cause) {
+    void abandon(CachedFile file, Throwable cause) {
         file.open = false;
         BackendFile backing = file.backing;
         file.backing = null;
         if (backing != null) {
-            mapped.remove(backing.store().id());
             closeQuietly(backing::close, cause);
+            removeMapped(backing);
         }
     }
 

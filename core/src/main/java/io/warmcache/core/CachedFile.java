@@ -118,6 +118,9 @@ final class CachedFile {
     /** Somebody closes the last mapping. Written under the cache's map lock. */
     volatile boolean unmapping;
 
+    /** The cache is closing, and nobody held a page since: nobody will. */
+    volatile boolean released;
+
     /** Set before {@link #open}. */
     MapOptions options = MapOptions.DEFAULT;
 
@@ -401,7 +404,7 @@ final class CachedFile {
         }
         waiters.wake(page);
         if (cache.closing) {
-            cache.pinReleased();
+            cache.ending.pinReleased();
         }
     }
 

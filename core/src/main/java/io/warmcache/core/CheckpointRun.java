@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +18,10 @@ final class CheckpointRun implements Checkpoint {
     private final Path directory;
     private final Consumer<Progress> listener;
     private final CountDownLatch done = new CountDownLatch(1);
+
+    /** As {@link #done}, or the end of the cache is not to wait for that. */
+    private final CountDownLatch left = new CountDownLatch(1);
+
     private volatile boolean cancelled;
     private volatile Progress progress = new Progress(0, 0, 0, 0, 0);
     private volatile Report report = new Report(true, Duration.ZERO, List.of());
@@ -42,6 +47,7 @@ final class CheckpointRun implements Checkpoint {
             report = new Report(cancelled, Duration.ofNanos(System.nanoTime() - began), images);
             owner.checkpointEnded();
             done.countDown();
+            left.countDown();
         }
     }
 
@@ -49,6 +55,7 @@ final class CheckpointRun implements Checkpoint {
     void neverStarted() {
         cancelled = true;
         done.countDown();
+        left.countDown();
     }
 
     private void take(List<Image> images) {
@@ -105,24 +112,17 @@ final class CheckpointRun implements Checkpoint {
         }
     }
 
-    /** For a cache that is being closed: cancels, and waits for the end, unless its own listener closes the cache. */
-    void stop() {
+    /** For a cache that is being closed. Its own listener may close it: then the cache does not wait for this. */
+    void beginStop() {
         cancelled = true;
         if (Thread.currentThread().equals(runner)) {
-            return;
+            left.countDown();
         }
-        boolean interrupted = false;
-        while (true) {
-            try {
-                done.await();
-                break;
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+    }
+
+    /** After {@link #beginStop}: returns whether this has ended in time, or closes the cache itself. */
+    boolean awaitStopped(long deadline) {
+        return Waits.until(deadline, nanos -> left.await(nanos, TimeUnit.NANOSECONDS));
     }
 
     @Override

@@ -629,7 +629,7 @@ final class ExclusivePin implements WritePin {
             file.extension.release();
         }
         if (file.cache.closing) {
-            file.cache.pinReleased();
+            file.cache.ending.pinReleased();
         }
         if (debugArena != null && debugArena.scope().isAlive()) {
             debugArena.close(); // throws while another thread's I/O uses the segment

@@ -317,7 +317,7 @@ final class Images implements WarmUp {
         // An image that is good still, and was not restored to its end, holds more than memory does.
         if (options.imageAtClose() && !(unfinished && guard.isArmed(target))) {
             Checkpoint.Image image =
-                    new ImageCopy(file, guard, disk, target, new Throttle(0), true, () -> true, () -> {})
+                    new ImageCopy(file, guard, disk, target, new Throttle(0), true, () -> true, cache.ending::moved)
                             .run(classes);
             if (!image.outcome().equals(ImageCopy.SEALED) && !image.outcome().equals(ImageCopy.NOTHING)) {
                 problem("no image of " + file.name + " was taken at its close: " + image.outcome());
@@ -351,34 +351,33 @@ final class Images implements WarmUp {
         return unfinished;
     }
 
-    /** Before anything else of the cache is closed: ends all threads, and waits for them. */
-    void stopThreads() {
-        Thread thread;
+    /** Has all threads end soon. */
+    void beginStop() {
         CheckpointRun run;
         lock.lock();
         try {
             ending = true;
-            thread = worker;
             run = checkpoint;
         } finally {
             lock.unlock();
         }
         stop();
         if (run != null) {
-            run.stop();
+            run.beginStop();
         }
-        boolean interrupted = false;
-        while (thread != null) {
-            try {
-                thread.join();
-                break;
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
+    }
+
+    /** After {@link #beginStop}: waits for the threads; returns whether they ended in time. */
+    boolean awaitThreads(long deadline) {
+        CheckpointRun run;
+        lock.lock();
+        try {
+            run = checkpoint;
+        } finally {
+            lock.unlock();
         }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        Thread thread = worker();
+        return (run == null || run.awaitStopped(deadline)) && (thread == null || Waits.ended(thread, deadline));
     }
 
     // ---- the thread ------------------------------------------------------------------------------------------------

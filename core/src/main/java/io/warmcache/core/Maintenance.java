@@ -203,14 +203,15 @@ final class Maintenance {
 
     /** Ends the thread and the readers of all files, and waits for what they are at. */
     void stop() {
-        stopBeside();
+        beginStop();
+        var _ = awaitThreads(System.nanoTime() + Long.MAX_VALUE / 4);
         for (CachedFile file : cache.files()) {
             file.readers.await();
         }
     }
 
-    /** As {@link #stop}, but waits for no reader: a store may hang, and what is being read is held like any page. */
-    void stopBeside() {
+    /** Has the thread, the background writes and the readers of all files end soon. */
+    void beginStop() {
         lock.lock();
         try {
             stop = true; // before any look at the files: who has readers made later sees it
@@ -221,18 +222,14 @@ final class Maintenance {
         for (CachedFile file : cache.files()) {
             file.readers.stop();
         }
-        boolean interrupted = false;
-        cache.backgroundWrites.stop();
-        while (true) {
-            try {
-                thread.join();
-                break;
-            } catch (InterruptedException e) {
-                interrupted = true;
-            }
-        }
-        if (interrupted) {
-            Thread.currentThread().interrupt();
-        }
+        cache.backgroundWrites.beginStop();
+    }
+
+    /**
+     * After {@link #beginStop}: waits for the thread and the background writes, and returns whether they ended in time.
+     * Waits for no reader: what is being read is held like any page.
+     */
+    boolean awaitThreads(long deadline) {
+        return cache.backgroundWrites.awaitThreads(deadline) && Waits.ended(thread, deadline);
     }
 }

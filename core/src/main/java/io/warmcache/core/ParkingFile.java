@@ -5,6 +5,7 @@ import io.warmcache.BackingStore;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FileVerdict;
 import java.io.IOException;
+import java.util.List;
 import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -12,6 +13,7 @@ import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 
 /**
  * An open ledger entry whose I/O does not occupy the carriers of virtual threads: a virtual thread parks while one of a
@@ -21,16 +23,33 @@ import java.util.concurrent.atomic.AtomicInteger;
  *
  * <p>The caller waits until its call has ended, whatever happens, and owns what it owned all the while: to the
  * protocols the call is its own.
+ *
+ * <p>Counts the calls that are under way, for the end of the cache, which waits for them and names them.
  */
 final class ParkingFile implements BackendFile {
     /** Calls at once on behalf of virtual threads; the others queue. Enough to keep a disk's queue full. */
     static final int MOST_THREADS = 64;
 
+    /** What a store may be called for, as messages name it. */
+    private static final List<String> KINDS = List.of("read", "write", "force", "truncate", "close", "check");
+
+    private static final int READ = KINDS.indexOf("read");
+    private static final int WRITE = KINDS.indexOf("write");
+    private static final int FORCE = KINDS.indexOf("force");
+    private static final int TRUNCATE = KINDS.indexOf("truncate");
+    private static final int CLOSE = KINDS.indexOf("close");
+    private static final int CHECK = KINDS.indexOf("check");
+
     private final BackendFile file;
+    private final Cache cache;
     private final ThreadPoolExecutor threads;
+
+    /** Calls under way, by kind. */
+    private final AtomicIntegerArray calls = new AtomicIntegerArray(KINDS.size());
 
     ParkingFile(BackendFile file, Cache cache) {
         this.file = file;
+        this.cache = cache;
         AtomicInteger number = new AtomicInteger();
         threads = new ThreadPoolExecutor(
                 MOST_THREADS,
@@ -49,7 +68,44 @@ final class ParkingFile implements BackendFile {
         void run() throws IOException;
     }
 
-    private void call(Call call) throws IOException {
+    /** Whether any call is under way, or queued. */
+    boolean isCalled() {
+        boolean any = false;
+        for (int kind = 0; kind < KINDS.size(); kind++) {
+            any |= calls.get(kind) > 0;
+        }
+        return any;
+    }
+
+    /** The calls that are under way, in words; empty if there are none. */
+    String calls() {
+        StringBuilder text = new StringBuilder();
+        for (int kind = 0; kind < KINDS.size(); kind++) {
+            int count = calls.get(kind);
+            if (count > 0) {
+                text.append(text.isEmpty() ? "" : " and ")
+                        .append(count)
+                        .append(' ')
+                        .append(KINDS.get(kind))
+                        .append(count == 1 ? "" : "s");
+            }
+        }
+        return text.toString();
+    }
+
+    private void call(int kind, Call call) throws IOException {
+        calls.incrementAndGet(kind);
+        try {
+            parked(call);
+        } finally {
+            calls.decrementAndGet(kind);
+            if (cache.closing) {
+                cache.ending.moved();
+            }
+        }
+    }
+
+    private void parked(Call call) throws IOException {
         if (!Thread.currentThread().isVirtual()) {
             call.run();
             return;
@@ -114,12 +170,12 @@ final class ParkingFile implements BackendFile {
 
     @Override
     public void accept() throws IOException {
-        call(file::accept);
+        call(CHECK, file::accept);
     }
 
     @Override
     public void fill(long firstPage, int[] frames, int count, long size, long writtenMask) throws IOException {
-        call(() -> file.fill(firstPage, frames, count, size, writtenMask));
+        call(READ, () -> file.fill(firstPage, frames, count, size, writtenMask));
     }
 
     @Override
@@ -137,12 +193,12 @@ final class ParkingFile implements BackendFile {
             long size,
             RunFilled told)
             throws IOException {
-        call(() -> file.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told));
+        call(READ, () -> file.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told));
     }
 
     @Override
     public void refill(long page, int frame, int blockMask, long size) throws IOException {
-        call(() -> file.refill(page, frame, blockMask, size));
+        call(READ, () -> file.refill(page, frame, blockMask, size));
     }
 
     @Override
@@ -152,13 +208,13 @@ final class ParkingFile implements BackendFile {
 
     @Override
     public void writeBack(long firstPage, int[] frames, int[] blockMasks, int count, long size) throws IOException {
-        call(() -> file.writeBack(firstPage, frames, blockMasks, count, size));
+        call(WRITE, () -> file.writeBack(firstPage, frames, blockMasks, count, size));
     }
 
     @Override
     public void writeBackVerified(
             long firstPage, int[] frames, int[] blockMasks, int count, long size, long[] sums) throws IOException {
-        call(() -> file.writeBackVerified(firstPage, frames, blockMasks, count, size, sums));
+        call(WRITE, () -> file.writeBackVerified(firstPage, frames, blockMasks, count, size, sums));
     }
 
     @Override
@@ -168,25 +224,26 @@ final class ParkingFile implements BackendFile {
 
     @Override
     public void force() throws IOException {
-        call(file::force);
+        call(FORCE, file::force);
     }
 
     @Override
     public void truncate(long size) throws IOException {
-        call(() -> file.truncate(size));
+        call(TRUNCATE, () -> file.truncate(size));
     }
 
     @Override
     public void settle() throws IOException {
-        call(file::settle);
+        call(CHECK, file::settle);
     }
 
     @Override
     public void close() throws IOException {
         try {
-            call(file::close);
+            call(CLOSE, file::close);
         } finally {
             threads.shutdown();
+            cache.stores.remove(this);
         }
     }
 }

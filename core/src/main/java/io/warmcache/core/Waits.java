@@ -1,6 +1,8 @@
 /* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
 package io.warmcache.core;
 
+import java.time.Duration;
+
 /** Waits that no interrupt ends: it is pending again when they return. */
 final class Waits {
     private Waits() {}
@@ -27,5 +29,12 @@ final class Waits {
                 Thread.currentThread().interrupt();
             }
         }
+    }
+
+    /**
+     * Waits for the end of a thread, which one that was never started has behind it; returns whether it came in time.
+     */
+    static boolean ended(Thread thread, long deadline) {
+        return until(deadline, left -> !thread.isAlive() || thread.join(Duration.ofNanos(left)));
     }
 }

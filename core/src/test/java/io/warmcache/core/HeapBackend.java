@@ -67,6 +67,9 @@ final class HeapBackend implements FrameBackend {
         /** Runs wherever a death would leave another state of records and frames than a moment before. */
         volatile Runnable step = () -> {};
 
+        /** Runs before a file's version is settled. */
+        volatile Runnable settling = () -> {};
+
         /** Runs before a record is looked at. */
         volatile Runnable look = () -> {};
 
@@ -663,6 +666,7 @@ final class HeapBackend implements FrameBackend {
 
         @Override
         public void settle() {
+            segment.settling.run();
             requireOpen();
         }
 

@@ -1,0 +1,456 @@
+/* Copyright 2026 The warmcache authors. SPDX-License-Identifier: Apache-2.0 */
+package io.warmcache.core;
+
+import static io.warmcache.core.Bench.awaitThat;
+import static io.warmcache.core.Bench.filled;
+import static io.warmcache.core.Bench.pages;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import io.warmcache.BusyException;
+import io.warmcache.CacheClosedException;
+import io.warmcache.CacheConfig;
+import io.warmcache.CacheException;
+import io.warmcache.LatchTimeoutException;
+import io.warmcache.MapOptions;
+import io.warmcache.PageCache;
+import io.warmcache.PagedFile;
+import io.warmcache.ReadPin;
+import io.warmcache.WritePolicy;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Closing while a call of a store does not end: nobody hangs, nothing is unmapped under it, nothing is lost unsaid. */
+class StandingCloseTest {
+    private static final MapOptions WRITE_BACK = MapOptions.DEFAULT.withPolicy(WritePolicy.WRITE_BACK);
+
+    /** For a close that must come to its end. */
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
+
+    private final CountDownLatch reached = new CountDownLatch(1);
+    private final CountDownLatch opened = new CountDownLatch(1);
+    private volatile boolean fails;
+
+    @AfterEach
+    void letGo() {
+        opened.countDown();
+    }
+
+    private static void await(CountDownLatch latch) {
+        assertTrue(Waits.until(
+                System.nanoTime() + PATIENCE.toNanos(), left -> latch.await(left, TimeUnit.NANOSECONDS)));
+    }
+
+    private void stand() {
+        reached.countDown();
+        await(opened);
+    }
+
+    /** From now on no such call of the store ends before {@link #opened}. */
+    private void hold(MemoryStore store, String held) {
+        store.hook = (operation, position, length) -> {
+            if (operation.equals(held)) {
+                stand();
+                if (fails) {
+                    throw new IOException("injected at " + held);
+                }
+            }
+        };
+    }
+
+    /** A cache that gives up soon, one page of its file changed, and such a call of its store held. */
+    private Bench changed(String held) throws IOException {
+        return changed(Bench.small(64), held);
+    }
+
+    private Bench changed(CacheConfig config, String held) throws IOException {
+        Bench bench = new Bench(config, WritePolicy.WRITE_BACK, pages(1, 4));
+        bench.cache.backgroundWrites.standingMillis = 20;
+        hold(bench.store, held); // before there is anything for the background to write
+        bench.write(0, filled(9, 10));
+        return bench;
+    }
+
+    private static MemoryStore changedToo(Bench bench) throws IOException {
+        MemoryStore store = new MemoryStore(pages(20, 4));
+        bench.cache.map(store, WRITE_BACK).write(0, MemorySegment.ofArray(filled(5, 10)));
+        return store;
+    }
+
+    /** Closes in vain until that is for the reason given; a thread may be late to get where it stands. */
+    private static String refused(Bench bench, String reason) {
+        String[] said = {""};
+        awaitThat("a close that is refused for " + reason, () -> {
+            CacheException refused = assertThrows(CacheException.class, () -> bench.cache.close(Duration.ZERO));
+            said[0] = String.valueOf(refused.getMessage());
+            return said[0].contains(reason);
+        });
+        assertEquals(0, bench.segment.closes, "the memory stays");
+        assertContains(said[0], "by itself");
+        return said[0];
+    }
+
+    private static void assertContains(String text, String part) {
+        assertTrue(text.contains(part), text);
+    }
+
+    /** What has been standing is let go: the close that was refused goes on by itself. */
+    private void assertEndsByItself(Bench bench) throws IOException {
+        opened.countDown();
+        awaitThat("the memory is given back", () -> bench.segment.closes == 1);
+        bench.cache.close(PATIENCE);
+        assertTrue(bench.store.closed);
+        assertEquals(1, bench.segment.closes);
+    }
+
+    private static void assertServes(Bench bench, int first) throws IOException {
+        bench.store.hook = (operation, position, length) -> {};
+        bench.cache = bench.segment.attach(bench.config);
+        bench.map();
+        assertEquals(0, bench.cache.recovery().droppedTotal());
+        assertEquals(first, bench.first(0));
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    // ---- the cache -------------------------------------------------------------------------------------------------
+
+    @ParameterizedTest
+    @ValueSource(strings = {"write", "force", "close"})
+    void aStoreThatStandsKeepsTheMemoryAndNoOtherFile(String held) throws Exception {
+        Bench bench = changed(held);
+        MemoryStore other = changedToo(bench);
+        String call = "1 " + held + " of " + bench.store.name() + " under way";
+        String said = refused(bench, call);
+        String unwritten = "Not in their stores yet: 1 page of " + bench.store.name();
+        assertEquals(held.equals("write"), said.contains(unwritten), said);
+        assertContains(bench.cache.health().problems().toString(), call);
+        awaitThat("the other file is closed", () -> other.closed);
+        assertEquals(5, other.bytes()[0]);
+        awaitThat("done with it", () -> !bench.cache.ending.reasons().contains(other.name()));
+        var closing = Bench.run(() -> bench.cache.close(PATIENCE)).awaitParked();
+        assertFalse(closing.isDone());
+        opened.countDown();
+        closing.get();
+        assertEquals(1, bench.segment.closes);
+        assertTrue(bench.store.closed);
+        assertEquals(9, bench.store.bytes()[0]);
+        bench.cache.close(Duration.ZERO);
+        assertServes(bench, 9);
+    }
+
+    @Test
+    void aStoreThatStandsBeforeTheCloseIsLeftAlone() throws Exception {
+        Bench bench = changed("write");
+        MemoryStore other = changedToo(bench);
+        var _ = bench.cache.backgroundWrites.request(bench.inside());
+        await(reached);
+        refused(bench, "1 write of " + bench.store.name());
+        awaitThat("the other file is closed", () -> other.closed);
+        assertFalse(bench.store.closed);
+        assertEndsByItself(bench);
+        assertEquals(9, bench.store.bytes()[0]);
+        assertServes(bench, 9);
+    }
+
+    /** The frame that is being filled is nobody else's until the read has ended. */
+    @Test
+    void aReadThatStandsKeepsTheMemory() throws Exception {
+        Bench bench = changed("");
+        hold(bench.store, "read");
+        bench.file.prefetch(2, 1);
+        await(reached);
+        refused(bench, "1 page of " + bench.store.name() + " is being read");
+        assertContains(bench.cache.health().problems().toString(), "1 read of " + bench.store.name());
+        assertEndsByItself(bench);
+        assertServes(bench, 9);
+    }
+
+    @Test
+    void aBackgroundThreadThatStandsKeepsTheMemory() throws Exception {
+        Bench bench = changed("");
+        bench.segment.settling = this::stand;
+        await(reached);
+        refused(bench, "1 check of " + bench.store.name());
+        assertEndsByItself(bench);
+        assertServes(bench, 9);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"write", "force", "truncate", "close"})
+    void aCallOfAUserThatStandsIsWaitedFor(String held) throws Exception {
+        Bench bench = changed(held);
+        PagedFile file = bench.file;
+        var user = Bench.run(
+                switch (held) {
+                    case "write" -> file::flush;
+                    case "force" -> file::force;
+                    case "truncate" -> () -> file.truncate(100_000);
+                    default -> file::close;
+                });
+        await(reached);
+        refused(bench, "1 " + held + " of " + bench.store.name());
+        assertEquals(held.equals("close"), bench.store.closed);
+        assertEndsByItself(bench);
+        user.get();
+        assertEquals(held.equals("truncate") ? 100_000 : 4 * 4096, bench.store.bytes().length);
+        assertEquals(9, bench.store.bytes()[0]);
+        assertServes(bench, 9);
+    }
+
+    /** An engine may do so where it closes its own file. */
+    @Test
+    void aStoreMayCloseTheCacheThatClosesIt() throws Exception {
+        Bench bench = changed("");
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("close")) {
+                bench.cache.close(PATIENCE);
+            }
+        };
+        bench.cache.close(PATIENCE);
+        assertEquals(1, bench.segment.closes);
+        assertServes(bench, 9);
+    }
+
+    @Test
+    void aStoreThatStandsWhileItIsMappedIsNamed() throws Exception {
+        Bench bench = changed("");
+        MemoryStore other = new MemoryStore(pages(20, 4));
+        hold(other, "force");
+        var mapping = Bench.async(() -> bench.cache.map(other, WRITE_BACK));
+        await(reached);
+        refused(bench, other.name() + " is being mapped");
+        assertEndsByItself(bench);
+        mapping.get().close();
+        assertTrue(other.closed);
+        assertServes(bench, 9);
+    }
+
+    @Test
+    void aCheckpointThatStandsKeepsTheMemory(@TempDir Path directory) throws Exception {
+        Bench bench = changed("");
+        var checkpoint = bench.cache.checkpoint(directory, progress -> stand());
+        await(reached);
+        refused(bench, "threads of the cache's own");
+        assertEndsByItself(bench);
+        assertTrue(checkpoint.await().cancelled());
+    }
+
+    @Test
+    void aCheckpointsOwnListenerMayCloseTheCache(@TempDir Path directory) throws Exception {
+        Bench bench = changed("");
+        var checkpoint = bench.cache.checkpoint(directory, progress -> {
+            try {
+                bench.cache.close(PATIENCE);
+            } catch (IOException e) {
+                throw new IllegalStateException(e);
+            }
+            reached.countDown();
+        });
+        await(reached);
+        assertTrue(checkpoint.await().cancelled());
+        assertEquals(1, bench.segment.closes);
+        assertServes(bench, 9);
+    }
+
+    /** Nobody waits for it any more when it fails: the next close says so, once. */
+    @Test
+    void whatAStoreThatStoodDoesNotTakeIsSaidByTheNextClose() throws Exception {
+        Bench bench = changed("write");
+        MemoryStore other = changedToo(bench);
+        refused(bench, "1 write");
+        fails = true;
+        opened.countDown();
+        awaitThat("the memory is given back", () -> bench.segment.closes == 1);
+        IOException lost = assertThrows(IOException.class, bench.cache::close);
+        assertContains(lost.getMessage(), "1 changed page of " + bench.store.name() + " is not in its store");
+        assertContains(lost.getMessage(), "injected at write");
+        bench.cache.close();
+        assertEquals(5, other.bytes()[0]);
+        bench.store.hook = (operation, position, length) -> {};
+        bench.cache = bench.segment.attach(bench.config);
+        bench.map();
+        assertEquals(1, bench.cache.recovery().droppedTotal());
+        assertEquals(1, bench.first(0));
+        bench.cache.close();
+    }
+
+    @Test
+    void aFlushThatGetsOnIsWaitedForBeyondTheGrace() throws Exception {
+        Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_BACK, pages(1, 4));
+        hold(bench.store, "write");
+        bench.write(0, filled(9, 10));
+        var closing = Bench.run(() -> bench.cache.close(Duration.ZERO));
+        await(reached);
+        closing.awaitParked();
+        assertFalse(closing.isDone());
+        opened.countDown();
+        closing.get();
+        assertServes(bench, 9);
+    }
+
+    /** Each finds the cache closed, and has a page pinned for a moment before it does. */
+    @Test
+    void whoPinsTooLateIsNotTakenForAPinThatIsHeld() throws Exception {
+        Bench bench = new Bench(Bench.patient(64), WritePolicy.WRITE_BACK, pages(1, 4));
+        hold(bench.store, "write");
+        bench.write(0, filled(9, 10));
+        bench.first(1);
+        AtomicInteger refused = new AtomicInteger();
+        List<Bench.Task<Void>> late = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            late.add(Bench.run(() -> {
+                while (opened.getCount() > 0) {
+                    try {
+                        bench.file.pin(1).close();
+                    } catch (CacheClosedException e) {
+                        refused.incrementAndGet();
+                    }
+                }
+            }));
+        }
+        long began = System.nanoTime();
+        var closing = Bench.run(() -> bench.cache.close(Duration.ofMillis(500)));
+        await(reached);
+        awaitThat(
+                "enough tries when the grace is over",
+                () -> closing.isDone() || (refused.get() > 20_000 && System.nanoTime() - began > 700_000_000));
+        assertFalse(closing.isDone());
+        opened.countDown();
+        closing.get();
+        for (Bench.Task<Void> task : late) {
+            task.get();
+        }
+        assertServes(bench, 9);
+    }
+
+    @Test
+    void aDropThatWasRefusedWipesInTheEnd() throws Exception {
+        Bench bench = changed("write");
+        refused(bench, "1 write");
+        var dropping = Bench.run(bench.cache::drop).awaitParked();
+        assertTrue(bench.segment.used);
+        opened.countDown();
+        dropping.get();
+        assertFalse(bench.segment.used);
+        assertEquals(9, bench.store.bytes()[0]);
+    }
+
+    /** Nothing but the caller's own thread is there to close it. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void withoutThreadsPinsAreWaitedForAsEver(boolean simulated) throws Exception {
+        CacheConfig config = Bench.small(64).withOptions(simulated ? Map.of("core.maintenance", "off") : Map.of());
+        Bench bench = changed(config, "");
+        MemoryStore other = changedToo(bench);
+        ReadPin pin = bench.file.pin(1);
+        bench.cache.threads = ImageTest::unstartable;
+        refused(bench, "1 page of " + bench.store.name() + " is pinned");
+        pin.close();
+        bench.cache.close(Duration.ZERO);
+        assertEquals(1, bench.segment.closes);
+        assertEquals(5, other.bytes()[0]);
+        assertServes(bench, 9);
+    }
+
+    /** With the real lock and the real mapping. */
+    @Test
+    void aCacheWhoseStoreStandsStaysTheOwner() throws Exception {
+        CacheConfig config = CacheConfig.of("warmcache-standing-test-" + ProcessHandle.current().pid(), 64 * 4096)
+                .withOwnerWait(Duration.ofMillis(50))
+                .withLatchTimeout(Duration.ofMillis(300));
+        MemoryStore store = new MemoryStore(pages(1, 4));
+        try {
+            PageCache cache = PageCache.open(config);
+            PagedFile file = cache.map(store, WRITE_BACK);
+            hold(store, "write");
+            file.write(0, MemorySegment.ofArray(filled(9, 10)));
+            assertThrows(CacheException.class, () -> cache.close(Duration.ZERO));
+            await(reached);
+            assertThrows(BusyException.class, () -> PageCache.open(config));
+            assertThrows(BusyException.class, () -> PageCache.drop(config));
+            opened.countDown();
+            cache.close(PATIENCE);
+            assertEquals(9, store.bytes()[0]);
+            try (PageCache next = PageCache.open(config)) {
+                assertTrue(next.recovery().warm());
+                byte[] first = new byte[1];
+                assertEquals(1, next.map(store, WRITE_BACK).read(0, MemorySegment.ofArray(first)));
+                assertEquals(9, first[0]);
+                assertEquals(0, next.stats().misses());
+            }
+        } finally {
+            opened.countDown();
+            PageCache.drop(config);
+        }
+    }
+
+    // ---- a file ----------------------------------------------------------------------------------------------------
+
+    /** The write stands in another thread, or in the one that closes the file. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aFileWhoseStoreStandsIsNotClosedAndOthersAre(boolean byCloser) throws Exception {
+        CacheConfig alone = Bench.small(64).withOptions(Map.of("core.maintenance", "off"));
+        Bench bench = changed(alone, "write");
+        var standing = Bench.run(byCloser ? bench.file::close : bench.file::flush);
+        await(reached);
+        LatchTimeoutException late = assertThrows(LatchTimeoutException.class, bench.file::close);
+        assertContains(late.getMessage(), bench.store.name());
+        MemoryStore other = new MemoryStore(pages(20, 4));
+        PagedFile second = bench.cache.map(other, WRITE_BACK);
+        second.write(0, MemorySegment.ofArray(filled(5, 10)));
+        second.close();
+        assertTrue(other.closed);
+        assertEquals(5, other.bytes()[0]);
+        opened.countDown();
+        standing.get();
+        bench.file.close();
+        assertTrue(bench.store.closed);
+        assertEquals(9, bench.store.bytes()[0]);
+        bench.assertSound();
+        bench.cache.close(PATIENCE);
+    }
+
+    /** A user's close of a file, beside the end of the cache, which is at the same file. */
+    @Test
+    void aFileIsClosedInLimitedTimeWhileTheCacheWaitsForIt() throws Exception {
+        Bench bench = changed("write");
+        refused(bench, "1 write");
+        await(reached);
+        LatchTimeoutException late = assertThrows(LatchTimeoutException.class, bench.file::close);
+        assertContains(late.getMessage(), "1 write of " + bench.store.name());
+        assertEndsByItself(bench);
+        bench.file.close();
+        assertServes(bench, 9);
+    }
+
+    @Test
+    void whoWaitsForACloseThatFailsIsTold() throws Exception {
+        Bench bench = changed("write");
+        fails = true;
+        var closing = Bench.run(() -> bench.cache.close(PATIENCE));
+        await(reached);
+        closing.awaitParked();
+        opened.countDown();
+        ExecutionException failed = assertThrows(ExecutionException.class, closing::get);
+        assertContains(String.valueOf(failed.getCause().getMessage()), "1 changed page of " + bench.store.name());
+        bench.cache.close();
+    }
+}
