@@ -121,12 +121,12 @@ public interface PageCache extends AutoCloseable {
     /**
      * Stops new accesses, waits up to {@code grace} for pins, writes and forces what is dirty, and gives the memory
      * back warm, or wiped with {@link CacheConfig#wipeOnClose()}. Stores are waited for as long as they get on: until
-     * no call of any has ended for the longer of {@code grace} and {@link CacheConfig#latchTimeout()}. What is held
-     * longer, by a pin or by a store that stands still, is never unmapped: the memory stays mapped and owned, all
-     * other files are written and closed, and the close ends by itself when that is let go. Closing again waits for
-     * it anew, and has no effect on a cache that is closed. Without threads of its own ({@code core.maintenance=off},
-     * or where no thread is to be had) the cache's stores are called by the caller, who waits for them however long
-     * they take.
+     * no call of any has ended for the longest of {@code grace}, {@link CacheConfig#latchTimeout()} and a second. What
+     * is held longer, by a pin or by a store that stands still, is never unmapped: the memory stays mapped and owned,
+     * all other files are written and closed, and the close ends by itself when that is let go. Only a store that
+     * stands still while it is being mapped keeps all files from being closed. Closing again waits for the end anew,
+     * and has no effect on a cache that is closed. Without threads of its own ({@code core.maintenance=off}, or where
+     * no thread is to be had) the cache's stores are called by the caller, who waits for them however long they take.
      *
      * @param grace from zero on; less counts as zero
      * @throws CacheException if pins are still held, or a store stands still: names the files, what is waited for, the
@@ -140,6 +140,9 @@ public interface PageCache extends AutoCloseable {
     /**
      * Closes the cache as {@link #close()} does, then overwrites its memory with zeros and removes it: the next {@link
      * #open} starts cold. No image is taken and no hot list written; those there are stay.
+     *
+     * @throws CacheException as {@link #close(Duration)}; and if the cache was closed already, or about to be, with its
+     *     memory kept: {@link #drop(CacheConfig)} removes that
      */
     void drop() throws IOException;
 }

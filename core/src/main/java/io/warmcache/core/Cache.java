@@ -381,7 +381,9 @@ final class Cache implements PageCache {
         try {
             closing.close();
         } catch (Throwable t) {
-            cause.addSuppressed(t);
+            if (!t.equals(cause)) { // a store may throw one and the same again
+                cause.addSuppressed(t);
+            }
         }
     }
 
@@ -638,7 +640,7 @@ final class Cache implements PageCache {
     public Health health() {
         List<String> problems = new ArrayList<>();
         if (closing) {
-            problems.add(ending.isEnded() ? "the cache is closed" : "the cache is being closed: " + ending.reasons());
+            problems.add(ending.problem());
         }
         String background = maintenance.failure();
         if (background != null) {
@@ -679,7 +681,7 @@ final class Cache implements PageCache {
             } catch (IOException | RuntimeException e) {
                 if (failure == null) {
                     failure = e;
-                } else {
+                } else if (!e.equals(failure)) {
                     failure.addSuppressed(e);
                 }
             }
@@ -777,14 +779,24 @@ final class Cache implements PageCache {
                         + (wipe ? "and its memory wiped" : "and " + kept + " frames left for the next"));
     }
 
-    /** A file that would not take its dirty pages: they end with the process, and their records say DIRTY. */
-    void abandon(CachedFile file, Throwable cause) {
-        file.open = false;
-        BackendFile backing = file.backing;
-        file.backing = null;
-        if (backing != null) {
-            closeQuietly(backing::close, cause);
-            removeMapped(backing);
+    /**
+     * A file that would not take its dirty pages: they end with the process, and their records say DIRTY. Returns their
+     * number.
+     */
+    int abandon(CachedFile file, Throwable cause) {
+        lockUsage(file, System.nanoTime() + Long.MAX_VALUE / 4);
+        try {
+            int dirty = file.sets.dirtyCount();
+            file.open = false;
+            BackendFile backing = file.backing;
+            file.backing = null;
+            if (backing != null) {
+                closeQuietly(backing::close, cause);
+                removeMapped(backing);
+            }
+            return dirty;
+        } finally {
+            file.usage.writeLock().unlock();
         }
     }
 

@@ -221,6 +221,17 @@ final class CachedFile {
         return file;
     }
 
+    /**
+     * Takes {@link #usage} shared for a user. The end of the cache may be ahead of him, waiting for a store that stands
+     * still: then he need not wait to hear that the cache is closed.
+     */
+    void lockUsage() {
+        if (cache.closing) {
+            var _ = backing();
+        }
+        usage.readLock().lock();
+    }
+
     void checkWritable() {
         if (options.readOnly()) {
             throw new CacheException(name + " is mapped read-only: map it with readOnly = false to write");

@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
@@ -41,9 +42,17 @@ final class Ending {
     // Guarded by the lock, down to the blank line.
     private boolean begun;
     private int waiting;
-    private int filesLeft;
-    /** Failed, and nobody was told. */
-    private @Nullable Throwable untold;
+    /** Whether the memory was, or is being, wiped. */
+    private boolean wiped;
+
+    /**
+     * What the end, or a try of it, failed with, until all who wait for it, or the first who asks later, are told.
+     * Written under the lock.
+     */
+    private volatile @Nullable Throwable untold;
+
+    /** What failed in any try of the end, without ending that. */
+    private final List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
 
     /** Threads that do J3 to J5 at the moment. */
     private final Set<Thread> closers = ConcurrentHashMap.newKeySet();
@@ -51,7 +60,7 @@ final class Ending {
     /** Whether the memory is to be wiped. Written under the lock. */
     private volatile boolean drop;
 
-    /** Nothing is held, and the memory is being given back: no store is asked any more. */
+    /** Nothing is held, and the memory is being given back: no store is asked any more. Written under the lock. */
     private volatile boolean givingBack;
 
     /** Written under the lock. */
@@ -64,8 +73,13 @@ final class Ending {
         this.cache = cache;
     }
 
-    boolean isEnded() {
-        return ended;
+    /** For {@code health()}. */
+    String problem() {
+        if (!ended) {
+            return "the cache is being closed: " + reasons();
+        }
+        Throwable failure = untold;
+        return "the cache is closed" + (failure == null ? "" : ", and that failed: " + failure.getMessage());
     }
 
     /** A call of a store has ended, or something as large as one was done without. */
@@ -93,42 +107,62 @@ final class Ending {
             return;
         }
         long graceNanos = Cache.nanos(grace);
-        boolean byCaller = false;
+        boolean byCaller;
         lock.lock();
         try {
-            if (!ended) {
-                if (wipe) {
-                    drop = true;
-                    cache.images.dropping = true;
-                }
-                if (!cache.closing) {
-                    moved();
-                }
-                cache.beginClosing();
-                if (!begun) {
-                    begun = true;
-                    byCaller = !cache.hasThreads || !start(this::run, "");
-                }
-            }
+            byCaller = begin(wipe);
             waiting++;
         } finally {
             lock.unlock();
         }
-        boolean inTime = false;
+        Throwable thrown = null;
         try {
-            inTime = byCaller ? runHere(graceNanos) : await(graceNanos);
-        } finally {
-            tell(inTime);
+            if (byCaller) {
+                runHere(graceNanos);
+            } else {
+                await(graceNanos);
+            }
+        } catch (Throwable t) {
+            thrown = t;
         }
-        if (!inTime) {
+        if (!leave(thrown)) {
             throw standing(grace);
         }
+        if (wipe && !wiped) { // ended, so that nobody writes it any more
+            throw new CacheException("the cache \"" + cache.config.name()
+                    + "\" was closed already when it was to be dropped: its memory is there still, and"
+                    + " PageCache.drop(config) removes it");
+        }
+    }
+
+    /** J1 and J2, with the lock held. Returns whether the caller has to do the rest. */
+    private boolean begin(boolean wipe) {
+        if (ended) {
+            return false;
+        }
+        if (wipe) {
+            drop = true;
+            cache.images.dropping = true;
+        }
+        if (!cache.closing) {
+            moved();
+        }
+        cache.beginClosing();
+        if (begun) {
+            return false;
+        }
+        if (waiting == 0) {
+            untold = null; // of a try that came to nothing, and was logged
+        }
+        boolean byCaller = !cache.hasThreads || !start(this::run, "");
+        begun = true; // only now: the next close tries again if that has thrown
+        return byCaller;
     }
 
     private boolean start(Runnable work, String suffix) {
         try {
             cache.threads
-                    .make(() -> asCloser(work), "warmcache-close-" + cache.config.name() + suffix)
+                    .make(work, "warmcache-close-" + cache.config.name() + suffix)
                     .start();
             return true;
         } catch (OutOfMemoryError e) {
@@ -137,8 +171,8 @@ final class Ending {
     }
 
     private void asCloser(Runnable work) {
-        closers.add(Thread.currentThread());
         try {
+            closers.add(Thread.currentThread());
             work.run();
         } finally {
             closers.remove(Thread.currentThread());
@@ -149,26 +183,25 @@ final class Ending {
      * For a cache without threads, or that gets none: the caller's own calls. Bounded but for the calls of stores,
      * which are his then.
      */
-    private boolean runHere(long graceNanos) {
-        boolean handedOn = false;
+    private void runHere(long graceNanos) {
+        boolean goesOn = false;
         try {
             long now = System.nanoTime();
             if (cache.awaitThreads(now + patience(graceNanos))
                     && awaitThat(() -> cache.heldPages() == 0, now + graceNanos)) {
-                asCloser(this::run);
-                return true;
+                goesOn = true;
+                run();
+            } else {
+                goesOn = start(this::run, "");
             }
-            handedOn = start(this::run, "");
-            return false;
         } finally {
-            boolean goesOn = handedOn || ended;
-            lock.lock();
-            try {
-                begun = goesOn;
-            } finally {
-                lock.unlock();
-            }
             if (!goesOn) {
+                lock.lock();
+                try {
+                    begun = false;
+                } finally {
+                    lock.unlock();
+                }
                 LOG.log(
                         System.Logger.Level.ERROR,
                         "no thread can be started that ends \"" + cache.config.name()
@@ -177,19 +210,23 @@ final class Ending {
         }
     }
 
-    /** For how long nothing needs to move before that is said to stand still. */
+    /** For how long nothing needs to move before that is said to stand still: longer than a force usually takes. */
     private long patience(long graceNanos) {
-        return Math.max(graceNanos, cache.latchTimeoutNanos);
+        return Math.max(standingNanos(), Math.max(graceNanos, cache.latchTimeoutNanos));
     }
 
-    /** J6. Returns whether the cache is closed. */
-    private boolean await(long graceNanos) {
+    /** J6. */
+    private void await(long graceNanos) {
         long asked = System.nanoTime();
         // Looked at all the while: it takes one look at the right moment to see that nothing is held.
-        if (!awaitThat(() -> ended || (isAnyHeld() && ended), asked + graceNanos)) {
-            awaitThat(() -> ended || isInVain(asked, patience(graceNanos)), asked + NEVER);
+        if (!awaitThat(() -> isOver() || (isAnyHeld() && isOver()), asked + graceNanos)) {
+            awaitThat(() -> isOver() || isInVain(asked, patience(graceNanos)), asked + NEVER);
         }
-        return ended;
+    }
+
+    /** Whether there is nothing to wait for any more: the cache is closed, or a try of that came to nothing. */
+    private boolean isOver() {
+        return ended || untold != null;
     }
 
     /**
@@ -230,18 +267,29 @@ final class Ending {
                 || (isAnyHeld() && cache.awaitThreads(now));
     }
 
-    /** To one of those who wait, or else to the first who asks later. */
-    private void tell(boolean inTime) throws IOException {
-        Throwable failure = null;
+    /**
+     * The end of every wait, whatever ended it: throws what the end failed with to each who leaves before that is over,
+     * or else to the first who asks later. Returns whether the cache is closed.
+     */
+    private boolean leave(@Nullable Throwable thrown) throws IOException {
+        boolean closed;
+        Throwable failure;
         lock.lock();
         try {
             waiting--;
-            if (inTime) {
-                failure = untold;
+            closed = ended; // it may be since the last look
+            failure = untold;
+            if (waiting == 0) {
                 untold = null;
             }
         } finally {
             lock.unlock();
+        }
+        if (thrown != null) {
+            if (failure != null && !failure.equals(thrown)) {
+                thrown.addSuppressed(failure);
+            }
+            failure = thrown;
         }
         if (failure instanceof IOException e) {
             throw e;
@@ -249,6 +297,7 @@ final class Ending {
         if (failure != null) {
             throw CachedFile.sneaky(failure);
         }
+        return closed;
     }
 
     // ---- J3 to J5 --------------------------------------------------------------------------------------------------
@@ -256,28 +305,39 @@ final class Ending {
     private void run() {
         Throwable failure = null;
         try {
+            closers.add(Thread.currentThread());
             end();
         } catch (Throwable t) {
             failure = t;
         }
+        closers.remove(Thread.currentThread());
         lock.lock();
         try {
             untold = failure;
-            ended = true;
+            ended = givingBack;
+            begun = ended; // else the next close tries again
             changed.signalAll();
             if (failure != null && waiting == 0) {
-                LOG.log(System.Logger.Level.ERROR, "closing \"" + cache.config.name() + "\" failed", failure);
+                LOG.log(
+                        System.Logger.Level.ERROR,
+                        "closing \"" + cache.config.name() + "\" failed" + (ended ? "" : ": close it again"),
+                        failure);
             }
         } finally {
             lock.unlock();
         }
     }
 
+    /** May be tried again where it throws before the memory is being given back. */
     private void end() throws IOException {
-        List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
         // One that stands is waited for below: it keeps no file from being written that has nothing to do with it.
         cache.awaitThreads(System.nanoTime() + standingNanos());
-        closeFiles(failures);
+        closeFiles();
+        for (CachedFile file : cache.mappedFiles()) {
+            if (file.backing != null || file.unmapping) {
+                throw new IllegalStateException(file.name + " could not be closed: close the cache again");
+            }
+        }
         cache.awaitThreads(System.nanoTime() + NEVER);
         // What a failure has left held of a file that was closed is nobody's.
         awaitThat(
@@ -287,8 +347,7 @@ final class Ending {
         cache.images.writeHotList();
         cache.resizing.lock.lock();
         try {
-            givingBack = true;
-            cache.giveBack(drop || cache.config.wipeOnClose());
+            cache.giveBack(beginGivingBack());
         } catch (Throwable t) {
             failures.add(t);
         } finally {
@@ -304,81 +363,132 @@ final class Ending {
         }
     }
 
+    /** Returns whether the memory is to be wiped: who asks for that from now on is told that it is too late. */
+    private boolean beginGivingBack() {
+        lock.lock();
+        try {
+            wiped = drop || cache.config.wipeOnClose();
+            givingBack = true;
+            return wiped;
+        } finally {
+            lock.unlock();
+        }
+    }
+
     private long standingNanos() {
         return TimeUnit.MILLISECONDS.toNanos(cache.backgroundWrites.standingMillis);
     }
 
-    /** J3. One file after the other, but that no other one waits for a file that stands still. */
-    private void closeFiles(List<Throwable> failures) {
-        Queue<CachedFile> files = new ConcurrentLinkedQueue<>(cache.mappedFiles());
-        lock.lock();
-        try {
-            filesLeft = files.size();
-        } finally {
-            lock.unlock();
+    /**
+     * J3. One file after the other, those that nobody holds first; but that no other one waits for a file that stands
+     * still.
+     */
+    private void closeFiles() {
+        Closing closing = new Closing(cache.mappedFiles());
+        if (closing.left.get() == 0 || !cache.hasThreads || !start(() -> asCloser(closing), "-1")) {
+            closing.run();
         }
-        Runnable work = () -> {
-            for (CachedFile file = files.poll(); file != null; file = files.poll()) {
+        int number = 2;
+        while (!closing.await()) {
+            if (number <= MOST_CLOSERS && start(() -> asCloser(closing), "-" + number)) {
+                number++; // where none is to be had, they wait for those that stand
+            }
+        }
+    }
+
+    /** One try of J3, by any number of threads. */
+    private final class Closing implements Runnable {
+        private final Queue<CachedFile> files;
+
+        /** Those of which somebody held a page: taken, by whom has nothing else to do, as soon as nobody does. */
+        private final Queue<CachedFile> held = new ConcurrentLinkedQueue<>();
+
+        private final AtomicInteger left;
+
+        /** Threads that wait for one of the files that are held. */
+        private final AtomicInteger idle = new AtomicInteger();
+
+        Closing(List<CachedFile> files) {
+            this.files = new ConcurrentLinkedQueue<>(files);
+            left = new AtomicInteger(files.size());
+        }
+
+        @Override
+        public void run() {
+            for (CachedFile file = next(); file != null; file = next()) {
                 try {
-                    closeFile(file, failures);
+                    closeFile(file);
                 } finally {
-                    closed();
+                    moved();
+                    left.decrementAndGet();
+                    signal();
                 }
             }
-        };
-        if (files.isEmpty() || !cache.hasThreads || !start(work, "-1")) {
-            work.run();
-            return;
         }
-        for (int number = 2; !awaitClosed(files); number++) {
-            if (number <= MOST_CLOSERS) {
-                var _ = start(work, "-" + number); // where none is to be had, they wait for those that stand
+
+        private @Nullable CachedFile next() {
+            for (CachedFile file = files.poll(); file != null; file = files.poll()) {
+                try {
+                    if (Recovery.held(file) == 0 || !held.add(file)) {
+                        return file;
+                    }
+                } catch (Throwable t) {
+                    return file; // it is in no queue now, and closed or given up by the caller
+                }
+            }
+            idle.incrementAndGet();
+            try {
+                @Nullable CachedFile[] free = new @Nullable CachedFile[1];
+                awaitThat(() -> (free[0] = takeFree()) != null || held.isEmpty(), System.nanoTime() + NEVER);
+                return free[0];
+            } finally {
+                idle.decrementAndGet();
             }
         }
-    }
 
-    /** Returns whether all files are closed; false if some have not been begun, and those that have stand still. */
-    private boolean awaitClosed(Queue<CachedFile> files) {
-        long asked = System.nanoTime();
-        awaitThat(
-                () -> {
-                    long now = System.nanoTime();
-                    boolean stands = Math.min(now - asked, now - movedAt) >= standingNanos();
-                    return filesLeft == 0 || (stands && !files.isEmpty());
-                },
-                asked + NEVER);
-        lock.lock();
-        try {
-            return filesLeft == 0;
-        } finally {
-            lock.unlock();
+        private @Nullable CachedFile takeFree() {
+            for (CachedFile file : List.copyOf(held)) {
+                if (Recovery.held(file) == 0 && held.remove(file)) {
+                    return file;
+                }
+            }
+            return null;
+        }
+
+        /** Returns whether all files are closed; false if nobody takes the next one, and nothing has moved. */
+        boolean await() {
+            long asked = System.nanoTime();
+            awaitThat(
+                    () -> {
+                        long now = System.nanoTime();
+                        boolean stands = Math.min(now - asked, now - movedAt) >= standingNanos();
+                        boolean waits = !files.isEmpty() || (!held.isEmpty() && idle.get() == 0);
+                        return left.get() == 0 || (stands && waits);
+                    },
+                    asked + NEVER);
+            return left.get() == 0;
         }
     }
 
-    private void closed() {
-        moved();
+    private void signal() {
         lock.lock();
         try {
-            filesLeft--;
             changed.signalAll();
         } finally {
             lock.unlock();
         }
     }
 
-    private void closeFile(CachedFile file, List<Throwable> failures) {
+    private void closeFile(CachedFile file) {
+        boolean claimed = false;
         try {
             awaitThat(() -> Recovery.held(file) == 0, System.nanoTime() + NEVER);
             file.released = true;
             cache.claim(file);
-        } catch (Throwable t) {
-            failures.add(t);
-            return;
-        }
-        try {
+            claimed = true;
             cache.closeFile(file, true, System.nanoTime() + NEVER);
         } catch (Throwable t) { // of whatever kind: the back end has to be reached
-            int lost = file.sets.dirtyCount();
+            int lost = cache.abandon(file, t);
             failures.add(
                     lost == 0
                             ? t
@@ -387,9 +497,10 @@ final class Ending {
                                             + (lost == 1 ? " is" : " are") + " not in its store, and lost: "
                                             + t.getMessage(),
                                     t));
-            cache.abandon(file, t);
         } finally {
-            cache.unclaim(file);
+            if (claimed) {
+                cache.unclaim(file);
+            }
         }
     }
 

@@ -643,9 +643,10 @@ final class Images implements WarmUp {
         } finally {
             lock.unlock();
         }
-        Thread thread = cache.threads.make(run::run, "warmcache-checkpoint-" + cache.config.name());
         try {
-            thread.start();
+            cache.threads
+                    .make(run::run, "warmcache-checkpoint-" + cache.config.name())
+                    .start();
         } catch (Throwable t) {
             run.neverStarted(); // else it would be under way for ever, and the end of the cache wait for it
             throw t;

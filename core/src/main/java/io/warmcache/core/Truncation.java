@@ -81,23 +81,26 @@ final class Truncation {
         file.checkWritable();
         long deadline = file.deadline();
         file.acquireExtension(deadline);
-        file.usage.readLock().lock();
         try {
-            BackendFile backing = file.backing();
-            if (newSize >= file.size) {
-                extend(backing, newSize);
-            } else {
-                shrink(backing, newSize, deadline);
+            file.lockUsage();
+            try {
+                BackendFile backing = file.backing();
+                if (newSize >= file.size) {
+                    extend(backing, newSize);
+                } else {
+                    shrink(backing, newSize, deadline);
+                }
+            } finally {
+                file.usage.readLock().unlock();
             }
         } finally {
-            file.usage.readLock().unlock();
             file.extension.release();
         }
     }
 
     /** T1 for a longer file. The caller holds the extension permit. */
     void extend(long newSize) throws IOException {
-        file.usage.readLock().lock();
+        file.lockUsage();
         try {
             extend(file.backing(), newSize);
         } finally {

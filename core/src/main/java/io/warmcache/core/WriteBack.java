@@ -36,7 +36,7 @@ final class WriteBack {
 
     /** Writes every page that is dirty now. */
     void flush() throws IOException {
-        file.usage.readLock().lock();
+        file.lockUsage();
         try {
             flush(file.backing(), 0);
         } finally {
@@ -477,7 +477,7 @@ final class WriteBack {
 
     /** S1 to S5. */
     void force() throws IOException {
-        file.usage.readLock().lock();
+        file.lockUsage();
         try {
             force(file.backing());
         } finally {

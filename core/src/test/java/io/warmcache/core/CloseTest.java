@@ -278,7 +278,7 @@ class CloseTest {
         file.close();
         file.close();
         bench.cache.close();
-        bench.cache.drop();
+        assertThrows(CacheException.class, bench.cache::drop, "too late to wipe anything");
         assertEquals(1, bench.segment.closes);
     }
 

@@ -24,12 +24,14 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -164,6 +166,9 @@ class StandingCloseTest {
         refused(bench, "1 write of " + bench.store.name());
         awaitThat("the other file is closed", () -> other.closed);
         assertFalse(bench.store.closed);
+        assertThrows(CacheClosedException.class, bench.file::flush);
+        assertThrows(CacheClosedException.class, bench.file::force);
+        assertThrows(CacheClosedException.class, () -> bench.file.truncate(0));
         assertEndsByItself(bench);
         assertEquals(9, bench.store.bytes()[0]);
         assertServes(bench, 9);
@@ -278,6 +283,9 @@ class StandingCloseTest {
         fails = true;
         opened.countDown();
         awaitThat("the memory is given back", () -> bench.segment.closes == 1);
+        awaitThat(
+                "the failure is seen",
+                () -> bench.cache.health().problems().toString().contains("1 changed page of " + bench.store.name()));
         IOException lost = assertThrows(IOException.class, bench.cache::close);
         assertContains(lost.getMessage(), "1 changed page of " + bench.store.name() + " is not in its store");
         assertContains(lost.getMessage(), "injected at write");
@@ -302,6 +310,90 @@ class StandingCloseTest {
         assertFalse(closing.isDone());
         opened.countDown();
         closing.get();
+        assertServes(bench, 9);
+    }
+
+    /** However short a latch is waited for: a force takes what it takes. */
+    @Test
+    void aCallThatTakesItsTimeIsNotTakenForOneThatStands() throws Exception {
+        Bench bench = new Bench(
+                Bench.small(64).withLatchTimeout(Duration.ofMillis(5)), WritePolicy.WRITE_BACK, pages(1, 4));
+        bench.cache.backgroundWrites.standingMillis = PATIENCE.toMillis();
+        hold(bench.store, "force");
+        bench.write(0, filled(9, 10));
+        var closing = Bench.run(() -> bench.cache.close(Duration.ZERO));
+        await(reached);
+        long began = System.nanoTime();
+        awaitThat("some time", () -> closing.isDone() || System.nanoTime() - began > 100_000_000);
+        assertFalse(closing.isDone());
+        opened.countDown();
+        closing.get();
+        assertServes(bench, 9);
+    }
+
+    /** No thread that writes files is used up by them, and none is started for each. */
+    @Test
+    void filesThatArePinnedKeepNoOtherFromBeingWritten() throws Exception {
+        Bench bench = changed("");
+        bench.cache.backgroundWrites.standingMillis = PATIENCE.toMillis(); // no further thread comes
+        List<MemoryStore> others = new ArrayList<>();
+        List<ReadPin> pins = new ArrayList<>();
+        for (int i = 0; i < 6; i++) {
+            others.add(changedToo(bench));
+            PagedFile pinned = bench.cache.map(new MemoryStore(pages(30, 1)), WRITE_BACK);
+            pins.add(pinned.pin(0));
+        }
+        var closing = Bench.run(() -> bench.cache.close(PATIENCE));
+        for (MemoryStore other : others) {
+            awaitThat("the other file is closed", () -> other.closed);
+            assertEquals(5, other.bytes()[0]);
+        }
+        assertFalse(closing.isDone());
+        for (int i = pins.size() - 1; i >= 0; i--) {
+            assertEquals(0, bench.segment.closes);
+            pins.get(i).close();
+        }
+        closing.get();
+        assertServes(bench, 9);
+    }
+
+    /** As an engine does that keeps its first failure. */
+    @Test
+    void aStoreMayThrowOneExceptionAgainAndAgain() throws Exception {
+        Bench bench = changed("");
+        MemoryStore other = changedToo(bench);
+        IOException broken = new IOException("broken for good");
+        bench.store.hook = (operation, position, length) -> {
+            throw broken;
+        };
+        IOException lost = assertThrows(IOException.class, () -> bench.cache.close(PATIENCE));
+        assertContains(lost.getMessage(), "1 changed page of " + bench.store.name() + " is not in its store");
+        assertEquals(1, bench.segment.closes);
+        assertEquals(5, other.bytes()[0]);
+        bench.cache.close();
+    }
+
+    /** With the file that was given up on the way, which is told in the end. */
+    @ParameterizedTest
+    @ValueSource(strings = {"warmcache-close-bench", "warmcache-close-bench-1"})
+    void aCloseThatComesToNothingIsTriedAgainByTheNext(String thread) throws Exception {
+        Bench bench = changed("");
+        Cache.ThreadMaker threads = bench.cache.threads;
+        bench.cache.threads = (task, name) -> {
+            if (name.equals(thread)) {
+                throw new IllegalStateException("injected at " + name);
+            }
+            return threads.make(task, name);
+        };
+        for (int i = 0; i < 2; i++) {
+            IllegalStateException failed =
+                    assertThrows(IllegalStateException.class, () -> bench.cache.close(PATIENCE));
+            assertEquals("injected at " + thread, failed.getMessage());
+        }
+        assertEquals(0, bench.segment.closes);
+        bench.cache.threads = threads;
+        bench.cache.close(PATIENCE);
+        assertEquals(1, bench.segment.closes);
         assertServes(bench, 9);
     }
 
@@ -350,6 +442,15 @@ class StandingCloseTest {
         dropping.get();
         assertFalse(bench.segment.used);
         assertEquals(9, bench.store.bytes()[0]);
+    }
+
+    @Test
+    void aDropThatComesTooLateSaysSo() throws Exception {
+        Bench bench = changed("");
+        bench.cache.close(PATIENCE);
+        CacheException late = assertThrows(CacheException.class, bench.cache::drop);
+        assertContains(late.getMessage(), "PageCache.drop");
+        assertServes(bench, 9);
     }
 
     /** Nothing but the caller's own thread is there to close it. */
@@ -441,16 +542,61 @@ class StandingCloseTest {
         assertServes(bench, 9);
     }
 
+    /** All of them, if there are several. */
     @Test
     void whoWaitsForACloseThatFailsIsTold() throws Exception {
         Bench bench = changed("write");
         fails = true;
-        var closing = Bench.run(() -> bench.cache.close(PATIENCE));
+        List<Bench.Task<Void>> closing = new ArrayList<>();
+        for (int i = 0; i < 3; i++) {
+            closing.add(Bench.run(() -> bench.cache.close(PATIENCE)));
+        }
         await(reached);
-        closing.awaitParked();
+        for (Bench.Task<Void> task : closing) {
+            awaitThat("waiting for the end", () -> waitsForTheEnd(task.thread));
+        }
         opened.countDown();
-        ExecutionException failed = assertThrows(ExecutionException.class, closing::get);
-        assertContains(String.valueOf(failed.getCause().getMessage()), "1 changed page of " + bench.store.name());
+        for (Bench.Task<Void> task : closing) {
+            ExecutionException failed = assertThrows(ExecutionException.class, task::get);
+            assertContains(String.valueOf(failed.getCause().getMessage()), "1 changed page of " + bench.store.name());
+        }
         bench.cache.close();
+    }
+
+    private static boolean waitsForTheEnd(Thread thread) {
+        return Arrays.stream(thread.getStackTrace())
+                .anyMatch(each -> each.getClassName().equals(Ending.class.getName())
+                        && each.getMethodName().equals("awaitThat"));
+    }
+
+    /** Whoever asks as it fails: he is told, or the next one is. */
+    @Test
+    void aFailureIsToldHoweverItMeetsWhoGivesUp() throws Exception {
+        for (int i = 0; i < 30; i++) {
+            Bench bench = new Bench(
+                    Bench.small(64).withLatchTimeout(Duration.ofMillis(1)), WritePolicy.WRITE_BACK, pages(1, 1));
+            bench.cache.backgroundWrites.standingMillis = 2;
+            long pause = 100_000L * i;
+            bench.store.hook = (operation, position, length) -> {
+                if (operation.equals("write")) {
+                    LockSupport.parkNanos(pause);
+                    throw new IOException("injected at write");
+                }
+            };
+            bench.write(0, filled(9, 10));
+            boolean told = false;
+            while (!told) {
+                try {
+                    bench.cache.close(Duration.ZERO);
+                    throw new AssertionError("closed, and nobody was told");
+                } catch (CacheException e) {
+                    assertContains(e.getMessage(), "by itself");
+                } catch (IOException e) {
+                    told = true;
+                    assertContains(e.getMessage(), "1 changed page of " + bench.store.name());
+                }
+            }
+            bench.cache.close();
+        }
     }
 }

@@ -232,13 +232,24 @@ final class SimdServer implements AutoCloseable {
             if (domain == null) {
                 return false;
             }
+            if (domain.session instanceof SimdSession guest && guest.isEnding()) {
+                awaitEnd(name); // a guest's close returns before its connections have ended
+            }
             Object session = domain.session;
             if (session != null) {
                 throw new BusyException(domain + " is in use by " + session + ": close that one first");
             }
+            if (machine.domain(name) != domain) {
+                return false; // another one has dropped it meanwhile
+            }
             domain.destroy();
             return true;
         }
+    }
+
+    /** With the machine's lock held. */
+    private void awaitEnd(String name) throws BusyException {
+        var _ = XenProvider.awaitOwner(machine, name, TimeUnit.SECONDS.toNanos(5), "a guest");
     }
 
     /** What a tool may ask. */
@@ -253,7 +264,7 @@ final class SimdServer implements AutoCloseable {
             if (domain == null) {
                 throw new IOException("there is no domain named \"" + name + "\"");
             }
-            var _ = XenProvider.awaitOwner(machine, name, TimeUnit.SECONDS.toNanos(5), "a guest");
+            awaitEnd(name);
             Map<FrameState, Integer> counts = new EnumMap<>(FrameState.class);
             int blocks = Math.max(1, domain.pageSize / Machine.FRAME_SIZE);
             for (int frame = 0; frame < domain.frames; frame++) {

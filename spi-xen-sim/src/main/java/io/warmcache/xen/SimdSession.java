@@ -35,7 +35,7 @@ final class SimdSession {
     private final Map<Integer, BackendFile> files = new HashMap<>();
     private int nextHandle = 1;
     private int active;
-    private boolean ended;
+    private volatile boolean ended;
     private volatile boolean detached;
 
     /** With the machine's lock held. */
@@ -163,6 +163,11 @@ final class SimdSession {
     /** The guest has said that it ends in order. */
     void detached() {
         detached = true;
+    }
+
+    /** Whether the domain is about to be free: the guest has said so, or its first connection has ended. */
+    boolean isEnding() {
+        return detached || ended;
     }
 
     /**

@@ -628,6 +628,18 @@ class XenSimdTest {
         }
     }
 
+    @Test
+    void aCacheThatWasClosedCanBeDroppedAtOnce() throws Exception {
+        try (SimdServer server = SimdServer.start(socket(), 8 << 20, directory, checksums())) {
+            CacheConfig config = sized("brief", 4, 4);
+            for (int life = 0; life < 100; life++) {
+                PageCache.open(config).close();
+                assertTrue(PageCache.drop(config), "life " + life);
+            }
+            assertEquals(server.machine().frames(), server.machine().freeFrames());
+        }
+    }
+
     private static long highest(Path descriptors) {
         try (Stream<Path> open = Files.list(descriptors)) {
             return open.mapToLong(each -> Long.parseLong(each.toFile().getName())).max().orElseThrow();
