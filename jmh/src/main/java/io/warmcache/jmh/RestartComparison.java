@@ -254,7 +254,8 @@ final class RestartComparison {
     }
 
     private static double number(Map<String, String> figures, String name) {
-        return Double.parseDouble(figures.getOrDefault(name, "NaN"));
+        String figure = figures.getOrDefault(name, "");
+        return figure.isEmpty() ? Double.NaN : Double.parseDouble(figure); // null: not measured of that way
     }
 
     private static void table(List<String> lines) {

@@ -328,30 +328,39 @@ final class ScaleTable {
             var _ = write(file, 0);
         }
         noteOnce(row, "write us", (System.nanoTime() - writing) / 1e3 / count);
-        SplittableRandom random = new SplittableRandom(3);
-        for (int round = 0; round < ROUNDS; round++) {
-            int[] chosen = random.ints(SLICE, 0, count).toArray();
-            long start = System.nanoTime();
-            for (int each : chosen) {
-                long page = 0;
-                sum += files.get(each).read(page, (memory, offset) -> memory.get(LONG, offset));
-            }
-            note(row, "hit ns", round, (double) (System.nanoTime() - start) / SLICE);
-        }
+        hits(row, "hit ns", files);
         Thread.sleep(3000); // what was written has been written back and settled
-        var bean = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
-        long before = bean.getProcessCpuTime();
-        long idle = System.nanoTime();
-        Thread.sleep(2000);
-        noteOnce(
-                row,
-                "idle % of a CPU",
-                100.0 * (bean.getProcessCpuTime() - before) / (System.nanoTime() - idle));
+        noteOnce(row, "written lately, % of a CPU", processorShare());
+        Thread.sleep(6000); // and nobody looks at it any more
+        noteOnce(row, "idle, % of a CPU", processorShare());
+        hits(row, "hit ns, idle", files);
         long closing = System.nanoTime();
         for (PagedFile file : files) {
             file.close();
         }
         noteOnce(row, "close us", (System.nanoTime() - closing) / 1e3 / count);
+    }
+
+    private void hits(String row, String name, List<PagedFile> files) {
+        SplittableRandom random = new SplittableRandom(3);
+        for (int round = 0; round < ROUNDS; round++) {
+            int[] chosen = random.ints(SLICE, 0, files.size()).toArray();
+            long start = System.nanoTime();
+            for (int each : chosen) {
+                long page = 0;
+                sum += files.get(each).read(page, (memory, offset) -> memory.get(LONG, offset));
+            }
+            note(row, name, round, (double) (System.nanoTime() - start) / SLICE);
+        }
+    }
+
+    /** What the threads of a cache take while nobody uses it. */
+    private static double processorShare() throws InterruptedException {
+        var bean = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
+        long before = bean.getProcessCpuTime();
+        long begun = System.nanoTime();
+        Thread.sleep(2000);
+        return 100.0 * (bean.getProcessCpuTime() - before) / (System.nanoTime() - begun);
     }
 
     private void print(String dimension) {
