@@ -87,6 +87,8 @@ public interface PageCache extends AutoCloseable {
     /**
      * Writes every dirty page of every file, all of them even if some fail; the failures of the others are suppressed
      * in the first.
+     *
+     * @throws CacheClosedException if a close of the cache meets it: whether all was written is what that close says
      */
     void flush() throws IOException;
 

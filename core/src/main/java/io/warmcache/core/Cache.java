@@ -262,7 +262,18 @@ final class Cache implements PageCache {
             checkOpen();
             mapping = path.toString();
             CachedFile shared = shareable(backend.identify(path, options));
-            return shared != null ? share(shared) : mapNew(backend.openStore(path, options), options);
+            if (shared != null) {
+                return share(shared);
+            }
+            BackingStore store = backend.openStore(path, options);
+            StoreId id;
+            try {
+                id = store.id();
+            } catch (Throwable t) {
+                closeQuietly(store::close, t);
+                throw t;
+            }
+            return mapNew(store, id, options);
         } finally {
             mapping = null;
             mapLock.unlock();
@@ -276,7 +287,8 @@ final class Cache implements PageCache {
         try {
             checkOpen();
             mapping = store.name();
-            CachedFile shared = shareable(store.id());
+            StoreId id = store.id();
+            CachedFile shared = shareable(id);
             if (shared != null) {
                 BackendFile open = shared.backing;
                 if (open == null || open.store() != store) {
@@ -284,7 +296,7 @@ final class Cache implements PageCache {
                 }
                 return share(shared);
             }
-            return mapNew(store, options);
+            return mapNew(store, id, options);
         } finally {
             mapping = null;
             mapLock.unlock();
@@ -320,22 +332,30 @@ final class Cache implements PageCache {
         return new MappedFile(file);
     }
 
-    private MappedFile mapNew(BackingStore store, MapOptions options) throws IOException {
+    private MappedFile mapNew(BackingStore store, StoreId id, MapOptions options) throws IOException {
         GuardedFile backing;
+        @Nullable BackendFile opened = null;
         try {
-            ParkingFile parking = new ParkingFile(backend.openFile(store, this::forget), this);
+            opened = backend.openFile(store, this::forget);
+            ParkingFile parking = new ParkingFile(opened, store.name(), this);
             backing = images.guard(parking);
             stores.add(parking);
         } catch (Throwable t) {
-            closeQuietly(store::close, t);
+            closeQuietly(opened == null ? store::close : opened::close, t);
             throw t;
         }
         CachedFile file = fileOf(backing.fileId());
         List<WarmUpJob> work;
         try {
+            if (!id.equals(store.id())) { // else the pages of one would be those of the other
+                throw new IllegalArgumentException(store.name() + " has changed its id while it was mapped");
+            }
             file.name = store.name();
             file.poison = null;
+            file.poisonTold = false;
             file.degraded = null;
+            file.lost = null;
+            file.unlisted = null;
             recovery.passGates(file, backing, options);
             if (file.degraded != null) {
                 backing.lostWrites();
@@ -353,7 +373,8 @@ final class Cache implements PageCache {
         file.options = options;
         file.backing = backing;
         file.open = true;
-        mapped.put(store.id(), file);
+        file.mappedAs = id;
+        mapped.put(id, file);
         images.queue(work);
         return share(file);
     }
@@ -381,9 +402,15 @@ final class Cache implements PageCache {
         try {
             closing.close();
         } catch (Throwable t) {
-            if (!t.equals(cause)) { // a store may throw one and the same again
-                cause.addSuppressed(t);
-            }
+            suppress(cause, t);
+        }
+    }
+
+    /** A store may throw one and the same again, which cannot be suppressed by itself. */
+    @SuppressWarnings("ReferenceEquality")
+    static void suppress(Throwable cause, Throwable other) {
+        if (other != cause) {
+            cause.addSuppressed(other);
         }
     }
 
@@ -448,11 +475,13 @@ final class Cache implements PageCache {
     void closeFile(CachedFile file, boolean force, long deadline) throws IOException {
         BackendFile backing = file.backing;
         if (backing == null) {
+            throwLoss(file); // no more is written to it, and who closes it was waiting for its end
             return;
         }
         lockUsage(file, deadline);
         try {
-            boolean poisoned = file.poison != null;
+            Throwable poison = file.poison;
+            boolean poisoned = poison != null;
             try {
                 if (!poisoned) {
                     file.writeBack.flush(backing, 0);
@@ -482,18 +511,33 @@ final class Cache implements PageCache {
             try {
                 backing.close();
             } finally {
-                removeMapped(backing);
+                removeMapped(file);
+            }
+            if (poison != null && !file.poisonTold) {
+                file.poisonTold = true;
+                throw file.poisoned(poison, " is closed, and was poisoned", ". Check the store, and map it again");
             }
         } finally {
             file.usage.writeLock().unlock();
         }
     }
 
+    /** For whoever closes a mapping of a file that the end of the cache has given up. */
+    private static void throwLoss(CachedFile file) throws IOException {
+        Throwable lost = file.lost;
+        if (lost != null) {
+            throw new IOException(
+                    "the cache was closed, and not all that was written to " + file.name + " got into its store: "
+                            + lost.getMessage(),
+                    lost);
+        }
+    }
+
     /** Last, so that whoever maps the store again waits for its end and finds it free. */
-    private void removeMapped(BackendFile backing) {
+    private void removeMapped(CachedFile file) {
         mapLock.lock();
         try {
-            mapped.remove(backing.store().id());
+            mapped.remove(file.mappedAs, file);
         } finally {
             mapLock.unlock();
         }
@@ -537,6 +581,7 @@ final class Cache implements PageCache {
                     return true;
                 }
             } catch (IOException | RuntimeException e) {
+                file.poisonTold = false; // whose miss this is for hears nothing of it
                 // Tried again every millisecond while somebody waits for a frame.
                 var level = failedBefore ? System.Logger.Level.TRACE : System.Logger.Level.WARNING;
                 LOG.log(level, () -> "write-back of " + file.name + " failed", e);
@@ -673,7 +718,8 @@ final class Cache implements PageCache {
         Throwable failure = null;
         for (CachedFile file : files.values()) {
             try {
-                if (file.open) {
+                // Also of one that is being closed: what it has not written yet it may fail to write.
+                if (file.open || (file.backing != null && file.sets.dirtyCount() > 0)) {
                     file.writeBack.flush();
                 }
             } catch (CacheClosedException e) {
@@ -681,14 +727,15 @@ final class Cache implements PageCache {
             } catch (IOException | RuntimeException e) {
                 if (failure == null) {
                     failure = e;
-                } else if (!e.equals(failure)) {
-                    failure.addSuppressed(e);
+                } else {
+                    suppress(failure, e);
                 }
             }
         }
         if (failure != null) {
             throw CachedFile.sneaky(failure);
         }
+        checkOpen(); // else what its close could not write would pass for written
     }
 
     @Override
@@ -789,10 +836,18 @@ final class Cache implements PageCache {
             int dirty = file.sets.dirtyCount();
             file.open = false;
             BackendFile backing = file.backing;
-            file.backing = null;
+            if ((dirty > 0 || file.poison != null) && file.lost == null) {
+                file.lost = cause;
+            }
             if (backing != null) {
-                closeQuietly(backing::close, cause);
-                removeMapped(backing);
+                try {
+                    backing.close();
+                } catch (Throwable t) {
+                    suppress(cause, t);
+                } finally {
+                    file.backing = null;
+                    removeMapped(file);
+                }
             }
             return dirty;
         } finally {

@@ -18,6 +18,7 @@ import io.warmcache.DropReason;
 import io.warmcache.FilePoisonedException;
 import io.warmcache.LatchTimeoutException;
 import io.warmcache.MapOptions;
+import io.warmcache.StoreId;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.FrameBackend;
 import io.warmcache.spi.FrameRecord;
@@ -72,6 +73,15 @@ final class CachedFile {
     /** Null while the file is not mapped; still there while a last mapping is being closed. */
     volatile @Nullable BackendFile backing;
 
+    /** What its store was called when it was mapped: asked once, since it may not answer when it is closed. */
+    @Nullable StoreId mappedAs;
+
+    /** What its last close failed with, until that is listed among the failures of the cache's own. */
+    volatile @Nullable Throwable unlisted;
+
+    /** Why it was given up with pages dirty, if it was. */
+    volatile @Nullable Throwable lost;
+
     /** A frame of the file may be WRITTEN, so that the next mapping has to settle it. */
     volatile boolean mayHoldWritten;
 
@@ -83,6 +93,9 @@ final class CachedFile {
 
     /** Why the file can no longer be used until it is closed. */
     volatile @Nullable Throwable poison;
+
+    /** Whether a call of a user's has thrown that; else its close does. */
+    volatile boolean poisonTold;
 
     /** The last failure of a write, for {@code health()}; null after a success. */
     volatile @Nullable Throwable degraded;
@@ -202,17 +215,27 @@ final class CachedFile {
         }
     }
 
+    FilePoisonedException poisoned(Throwable cause, String state, String mend) {
+        return new FilePoisonedException(
+                name + state + ": "
+                        + (cause instanceof DamagedPageException
+                                ? cause.getMessage()
+                                : "a force failed after pages it may have lost were evicted")
+                        + mend,
+                cause);
+    }
+
+    /** Of the cache: what it meets nobody is told but by the log. */
+    private static boolean isOwnThread() {
+        return Thread.currentThread().getName().startsWith("warmcache-");
+    }
+
     /** The open ledger entry; says why there is none. */
     BackendFile backing() {
         Throwable cause = poison;
         if (cause != null) {
-            throw new FilePoisonedException(
-                    name + " is poisoned: "
-                            + (cause instanceof DamagedPageException
-                                    ? cause.getMessage()
-                                    : "a force failed after pages it may have lost were evicted")
-                            + ". Close the file, check the store, and map it again",
-                    cause);
+            poisonTold |= !isOwnThread();
+            throw poisoned(cause, " is poisoned", ". Close the file, check the store, and map it again");
         }
         BackendFile file = backing;
         if (file == null || !open || cache.closing) {
@@ -818,6 +841,7 @@ final class CachedFile {
     /** The file can no longer be used until it is closed. */
     void poison(Throwable cause) {
         if (poison == null) {
+            poisonTold = !isOwnThread();
             LOG.log(System.Logger.Level.ERROR, () -> name + " of cache \"" + cache.config.name()
                     + "\" is poisoned: what its store holds is not known. Close it, check the store, and map it again ("
                     + cause + ")");

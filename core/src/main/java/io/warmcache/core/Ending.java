@@ -40,16 +40,30 @@ final class Ending {
     private final Condition changed = lock.newCondition();
 
     // Guarded by the lock, down to the blank line.
-    private boolean begun;
     private int waiting;
+    /** Tries of J3 to J5 that were begun. */
+    private int tries;
+    /** That of {@link #untold}. */
+    private int untoldTry;
     /** Whether the memory was, or is being, wiped. */
     private boolean wiped;
+    /** Whether {@link #untold} itself was thrown to somebody. */
+    private boolean told;
+
+    /** Somebody does J3 to J5, or is about to. Written under the lock. */
+    private volatile boolean begun;
+
+    /** It is a caller who waits for pins first, and may give up. */
+    private volatile boolean byCaller;
 
     /**
      * What the end, or a try of it, failed with, until all who wait for it, or the first who asks later, are told.
      * Written under the lock.
      */
     private volatile @Nullable Throwable untold;
+
+    /** The last such failure, told or not. */
+    private volatile @Nullable Throwable failed;
 
     /** What failed in any try of the end, without ending that. */
     private final List<Throwable> failures = Collections.synchronizedList(new ArrayList<>());
@@ -75,11 +89,15 @@ final class Ending {
 
     /** For {@code health()}. */
     String problem() {
-        if (!ended) {
-            return "the cache is being closed: " + reasons();
+        Throwable failure = failed;
+        if (ended) {
+            return "the cache is closed" + (failure == null ? "" : ", and that failed: " + failure.getMessage());
         }
-        Throwable failure = untold;
-        return "the cache is closed" + (failure == null ? "" : ", and that failed: " + failure.getMessage());
+        return begun
+                ? "the cache is being closed: " + reasons()
+                : "the cache was not closed"
+                        + (failure == null ? "" : ", since that failed: " + failure.getMessage())
+                        + ": close it again";
     }
 
     /** A call of a store has ended, or something as large as one was done without. */
@@ -104,35 +122,87 @@ final class Ending {
     /** J1, J2 and J6. Returns at once when a store that is being closed by it closes the cache. */
     void close(Duration grace, boolean wipe) throws IOException {
         if (closers.contains(Thread.currentThread())) {
+            if (wipe) {
+                wipeInstead();
+            }
             return;
         }
         long graceNanos = Cache.nanos(grace);
-        boolean byCaller;
+        boolean here;
+        int asked;
         lock.lock();
         try {
-            byCaller = begin(wipe);
+            here = begin(wipe);
+            asked = tries;
             waiting++;
         } finally {
             lock.unlock();
         }
         Throwable thrown = null;
         try {
-            if (byCaller) {
+            if (here) {
                 runHere(graceNanos);
             } else {
-                await(graceNanos);
+                await(graceNanos, asked);
             }
         } catch (Throwable t) {
             thrown = t;
         }
-        if (!leave(thrown)) {
-            throw standing(grace);
+        try {
+            if (!leave(thrown, asked)) {
+                throw standing(grace);
+            }
+        } catch (Throwable t) {
+            suppressTooLate(wipe, t);
+            throw t;
         }
-        if (wipe && !wiped) { // ended, so that nobody writes it any more
-            throw new CacheException("the cache \"" + cache.config.name()
-                    + "\" was closed already when it was to be dropped: its memory is there still, and"
-                    + " PageCache.drop(config) removes it");
+        if (wipe && isTooLateToWipe()) {
+            throw tooLateToWipe();
         }
+    }
+
+    /** Whatever else fails, what was lost is thrown. */
+    private void suppressTooLate(boolean wipe, Throwable lost) {
+        try {
+            if (wipe && isTooLateToWipe()) {
+                lost.addSuppressed(tooLateToWipe());
+            }
+        } catch (OutOfMemoryError e) {
+            LOG.log(System.Logger.Level.TRACE, "no memory to say that a drop came too late", e);
+        }
+    }
+
+    /** For a store that drops the cache which closes it. */
+    private void wipeInstead() {
+        lock.lock();
+        try {
+            askToWipe();
+        } finally {
+            lock.unlock();
+        }
+        if (isTooLateToWipe()) {
+            throw tooLateToWipe();
+        }
+    }
+
+    private void askToWipe() {
+        drop = true;
+        cache.images.dropping = true;
+    }
+
+    private boolean isTooLateToWipe() {
+        lock.lock();
+        try {
+            return givingBack && !wiped;
+        } finally {
+            lock.unlock();
+        }
+    }
+
+    private CacheException tooLateToWipe() {
+        return new CacheException("the cache \"" + cache.config.name()
+                + "\" was closed already when it was to be dropped: its memory is there still, and"
+                + " PageCache.drop(config) removes it");
     }
 
     /** J1 and J2, with the lock held. Returns whether the caller has to do the rest. */
@@ -141,22 +211,30 @@ final class Ending {
             return false;
         }
         if (wipe) {
-            drop = true;
-            cache.images.dropping = true;
+            askToWipe();
         }
         if (!cache.closing) {
             moved();
         }
-        cache.beginClosing();
-        if (begun) {
-            return false;
+        boolean others = begun;
+        begun = true;
+        boolean started = false;
+        try {
+            cache.beginClosing();
+            boolean here = !others && (!cache.hasThreads || !start(this::run, ""));
+            started = true;
+            if (!others) {
+                tries++;
+                byCaller = here;
+                failed = null;
+                if (waiting == 0) {
+                    untold = null; // of a try that came to nothing, and was logged
+                }
+            }
+            return here;
+        } finally {
+            begun = others || started; // else the next close tries again
         }
-        if (waiting == 0) {
-            untold = null; // of a try that came to nothing, and was logged
-        }
-        boolean byCaller = !cache.hasThreads || !start(this::run, "");
-        begun = true; // only now: the next close tries again if that has thrown
-        return byCaller;
     }
 
     private boolean start(Runnable work, String suffix) {
@@ -190,15 +268,18 @@ final class Ending {
             if (cache.awaitThreads(now + patience(graceNanos))
                     && awaitThat(() -> cache.heldPages() == 0, now + graceNanos)) {
                 goesOn = true;
+                byCaller = false; // and nobody gives up any more
                 run();
             } else {
                 goesOn = start(this::run, "");
+                byCaller = !goesOn;
             }
         } finally {
             if (!goesOn) {
                 lock.lock();
                 try {
                     begun = false;
+                    changed.signalAll();
                 } finally {
                     lock.unlock();
                 }
@@ -216,17 +297,20 @@ final class Ending {
     }
 
     /** J6. */
-    private void await(long graceNanos) {
-        long asked = System.nanoTime();
+    private void await(long graceNanos, int asked) {
+        long since = System.nanoTime();
         // Looked at all the while: it takes one look at the right moment to see that nothing is held.
-        if (!awaitThat(() -> isOver() || (isAnyHeld() && isOver()), asked + graceNanos)) {
-            awaitThat(() -> isOver() || isInVain(asked, patience(graceNanos)), asked + NEVER);
+        if (!awaitThat(() -> isOver(asked) || (isAnyHeld() && isOver(asked)), since + graceNanos)) {
+            awaitThat(() -> isOver(asked) || isInVain(since, patience(graceNanos)), since + NEVER);
         }
     }
 
-    /** Whether there is nothing to wait for any more: the cache is closed, or a try of that came to nothing. */
-    private boolean isOver() {
-        return ended || untold != null;
+    /**
+     * Whether there is nothing to wait for any more, for whoever came with that many tries begun: the cache is closed,
+     * or his try or a later one came to nothing. With the lock held.
+     */
+    private boolean isOver(int asked) {
+        return ended || (untold != null && untoldTry >= asked) || !begun;
     }
 
     /**
@@ -271,25 +355,26 @@ final class Ending {
      * The end of every wait, whatever ended it: throws what the end failed with to each who leaves before that is over,
      * or else to the first who asks later. Returns whether the cache is closed.
      */
-    private boolean leave(@Nullable Throwable thrown) throws IOException {
+    private boolean leave(@Nullable Throwable thrown, int asked) throws IOException {
         boolean closed;
-        Throwable failure;
+        Throwable failure = thrown;
         lock.lock();
         try {
             waiting--;
             closed = ended; // it may be since the last look
-            failure = untold;
+            Throwable end = untold;
+            if (end != null && untoldTry >= asked) {
+                failure = told || thrown != null ? another(end) : end;
+                if (thrown != null) {
+                    failure.addSuppressed(thrown);
+                }
+                told = true;
+            }
             if (waiting == 0) {
-                untold = null;
+                untold = null; // last: what has failed before that is thrown to the next
             }
         } finally {
             lock.unlock();
-        }
-        if (thrown != null) {
-            if (failure != null && !failure.equals(thrown)) {
-                thrown.addSuppressed(failure);
-            }
-            failure = thrown;
         }
         if (failure instanceof IOException e) {
             throw e;
@@ -298,6 +383,13 @@ final class Ending {
             throw CachedFile.sneaky(failure);
         }
         return closed;
+    }
+
+    /** One that several threads have could be suppressed by itself, and grows while others read it. */
+    private static Exception another(Throwable end) {
+        return end instanceof IOException
+                ? new IOException(end.getMessage(), end)
+                : new CacheException(String.valueOf(end.getMessage()), end);
     }
 
     // ---- J3 to J5 --------------------------------------------------------------------------------------------------
@@ -314,6 +406,9 @@ final class Ending {
         lock.lock();
         try {
             untold = failure;
+            untoldTry = tries;
+            failed = failure;
+            told = false;
             ended = givingBack;
             begun = ended; // else the next close tries again
             changed.signalAll();
@@ -335,7 +430,8 @@ final class Ending {
         closeFiles();
         for (CachedFile file : cache.mappedFiles()) {
             if (file.backing != null || file.unmapping) {
-                throw new IllegalStateException(file.name + " could not be closed: close the cache again");
+                throw new IllegalStateException(
+                        file.name + " could not be closed: close the cache again", file.unlisted);
             }
         }
         cache.awaitThreads(System.nanoTime() + NEVER);
@@ -352,6 +448,12 @@ final class Ending {
             failures.add(t);
         } finally {
             cache.resizing.lock.unlock();
+        }
+        for (CachedFile file : cache.files()) {
+            Throwable unlisted = file.unlisted;
+            if (unlisted != null) {
+                failures.add(unlisted);
+            }
         }
         if (!failures.isEmpty()) {
             IOException failure = new IOException("closing the cache \"" + cache.config.name() + "\": "
@@ -418,6 +520,8 @@ final class Ending {
             for (CachedFile file = next(); file != null; file = next()) {
                 try {
                     closeFile(file);
+                } catch (Throwable t) {
+                    file.unlisted = file.unlisted == null ? t : file.unlisted; // and others are still to be closed
                 } finally {
                     moved();
                     left.decrementAndGet();
@@ -487,7 +591,9 @@ final class Ending {
             cache.claim(file);
             claimed = true;
             cache.closeFile(file, true, System.nanoTime() + NEVER);
+            file.unlisted = null;
         } catch (Throwable t) { // of whatever kind: the back end has to be reached
+            file.unlisted = t; // noted with nothing made for it: there may be no memory for what follows
             int lost = cache.abandon(file, t);
             failures.add(
                     lost == 0
@@ -497,6 +603,7 @@ final class Ending {
                                             + (lost == 1 ? " is" : " are") + " not in its store, and lost: "
                                             + t.getMessage(),
                                     t));
+            file.unlisted = null;
         } finally {
             if (claimed) {
                 cache.unclaim(file);
@@ -550,8 +657,10 @@ final class Ending {
             }
         }
         return new CacheException(reasons() + ": the cache \"" + cache.config.name()
-                + "\" is not closed after the grace of " + grace + ". Its memory stays mapped and owned until that has"
-                + " ended, and the close then goes on by itself; another close waits for it."
+                + "\" is not closed after the grace of " + grace + ". Its memory stays mapped and owned "
+                + (begun && !byCaller
+                        ? "until that has ended, and the close then goes on by itself; another close waits for it."
+                        : "until it is closed again: there is no thread that would do it.")
                 + (unwritten.isEmpty() ? "" : " Not in their stores yet: " + some(unwritten) + ".")
                 + cache.describeSites());
     }
@@ -571,7 +680,7 @@ final class Ending {
         for (ParkingFile store : cache.stores) {
             String calls = store.calls();
             if (!calls.isEmpty()) {
-                reasons.add(calls + " of " + store.store().name() + " under way");
+                reasons.add(calls + " of " + store.name + " under way");
             }
         }
         String mapping = cache.mapping;

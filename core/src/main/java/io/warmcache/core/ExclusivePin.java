@@ -375,7 +375,7 @@ final class ExclusivePin implements WritePin {
                 }
             }
         } catch (Throwable t) {
-            cause.addSuppressed(t);
+            Cache.suppress(cause, t);
             file.poison(cause);
         } finally {
             file.giveUp(leaf, slot, page, word, frame);
@@ -523,11 +523,11 @@ final class ExclusivePin implements WritePin {
                 backing.truncate(file.size);
             }
         } catch (IOException | RuntimeException | Error e) {
-            cause.addSuppressed(e);
+            Cache.suppress(cause, e);
             try {
                 publishSize(backing.store().size());
             } catch (IOException | RuntimeException | Error f) {
-                cause.addSuppressed(f);
+                Cache.suppress(cause, f);
                 file.poison(cause);
             }
         }

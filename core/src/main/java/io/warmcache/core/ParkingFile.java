@@ -42,14 +42,19 @@ final class ParkingFile implements BackendFile {
 
     private final BackendFile file;
     private final Cache cache;
+
+    /** Of its store, which is not asked again: where it stands still, it may be named by whoever waits. */
+    final String name;
+
     private final ThreadPoolExecutor threads;
 
     /** Calls under way, by kind. */
     private final AtomicIntegerArray calls = new AtomicIntegerArray(KINDS.size());
 
-    ParkingFile(BackendFile file, Cache cache) {
+    ParkingFile(BackendFile file, String name, Cache cache) {
         this.file = file;
         this.cache = cache;
+        this.name = name;
         AtomicInteger number = new AtomicInteger();
         threads = new ThreadPoolExecutor(
                 MOST_THREADS,

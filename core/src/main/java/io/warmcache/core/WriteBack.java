@@ -553,7 +553,7 @@ final class WriteBack {
      */
     private void rewriteLater(RoaringBitmap lost, Throwable cause) {
         if (file.sets.forcesUntracked()) {
-            file.poison = cause;
+            file.poison(cause);
             return;
         }
         PeekableIntIterator iterator = lost.getIntIterator();
@@ -565,7 +565,7 @@ final class WriteBack {
                     return;
                 }
             } catch (RuntimeException | Error e) {
-                cause.addSuppressed(e);
+                Cache.suppress(cause, e);
                 file.poison(cause);
                 return;
             }

@@ -27,6 +27,9 @@ final class MemoryStore implements BackingStore {
     volatile int mostPerTransfer = Integer.MAX_VALUE;
     volatile boolean closed;
 
+    /** Its owner has forgotten it. */
+    volatile boolean nameless;
+
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock();
     private byte[] bytes;
 
@@ -60,6 +63,9 @@ final class MemoryStore implements BackingStore {
 
     @Override
     public StoreId id() {
+        if (nameless) {
+            throw new IllegalStateException("no such store");
+        }
         return id;
     }
 

@@ -6,6 +6,7 @@ import static io.warmcache.core.Bench.filled;
 import static io.warmcache.core.Bench.pages;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -25,8 +26,11 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -41,6 +45,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Closing while a call of a store does not end: nobody hangs, nothing is unmapped under it, nothing is lost unsaid. */
 class StandingCloseTest {
     private static final MapOptions WRITE_BACK = MapOptions.DEFAULT.withPolicy(WritePolicy.WRITE_BACK);
+
+    /** No thread is to be had. */
+    private static final Cache.ThreadMaker UNSTARTABLE = ImageTest::unstartable;
 
     /** For a close that must come to its end. */
     private static final Duration PATIENCE = Duration.ofMinutes(2);
@@ -104,7 +111,7 @@ class StandingCloseTest {
             return said[0].contains(reason);
         });
         assertEquals(0, bench.segment.closes, "the memory stays");
-        assertContains(said[0], "by itself");
+        assertContains(said[0], bench.cache.threads.equals(UNSTARTABLE) ? "closed again" : "by itself");
         return said[0];
     }
 
@@ -389,6 +396,9 @@ class StandingCloseTest {
             IllegalStateException failed =
                     assertThrows(IllegalStateException.class, () -> bench.cache.close(PATIENCE));
             assertEquals("injected at " + thread, failed.getMessage());
+            String problems = bench.cache.health().problems().toString();
+            assertContains(problems, "close it again");
+            assertFalse(problems.contains("being closed"), problems);
         }
         assertEquals(0, bench.segment.closes);
         bench.cache.threads = threads;
@@ -453,6 +463,111 @@ class StandingCloseTest {
         assertServes(bench, 9);
     }
 
+    /** The close that it was too late for has failed itself, which nobody was told yet. */
+    @Test
+    void aDropThatComesTooLateSaysSoBesideWhatTheCloseFailedWith() throws Exception {
+        Bench bench = changed("write");
+        refused(bench, "1 write");
+        fails = true;
+        opened.countDown();
+        awaitThat(
+                "the failure is seen",
+                () -> bench.cache.health().problems().toString().contains("1 changed page of " + bench.store.name()));
+        IOException lost = assertThrows(IOException.class, bench.cache::drop);
+        assertContains(lost.getMessage(), "1 changed page of " + bench.store.name());
+        assertContains(String.valueOf(lost.getSuppressed()[0].getMessage()), "PageCache.drop");
+    }
+
+    /** An engine may do so where it closes its own file: it is too late for the close, and not for the drop. */
+    @Test
+    void aStoreMayDropTheCacheThatClosesIt() throws Exception {
+        Bench bench = changed("");
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("close")) {
+                bench.cache.drop();
+            }
+        };
+        bench.cache.close(PATIENCE);
+        assertFalse(bench.segment.used);
+        assertEquals(9, bench.store.bytes()[0]);
+    }
+
+    /** What the close does for the files that the flush finds closed may fail. */
+    @Test
+    void aFlushThatMeetsACloseDoesNotSayThatAllIsWritten() throws Exception {
+        Bench bench = changed("");
+        var flushing = Bench.run(() -> {
+            while (reached.getCount() > 0) { // else a thread of the cache has written it first
+                bench.write(0, filled(9, 10));
+                bench.cache.flush();
+            }
+        });
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("write") && Thread.currentThread().equals(flushing.thread)) {
+                stand();
+            }
+        };
+        await(reached);
+        refused(bench, "1 write");
+        opened.countDown();
+        ExecutionException failed = assertThrows(ExecutionException.class, flushing::get);
+        assertInstanceOf(CacheClosedException.class, failed.getCause());
+        bench.cache.close(PATIENCE);
+        assertServes(bench, 9);
+    }
+
+    /** As without memory for the words of it. */
+    @Test
+    void aLossIsSaidThoughTheWordsForItCannotBeMade() throws Exception {
+        Bench bench = new Bench(Bench.small(64), WritePolicy.WRITE_BACK, pages(1, 4));
+        class Unspeakable extends RuntimeException {
+            @Override
+            public String getMessage() {
+                String caller = StackWalker.getInstance()
+                        .walk(frames -> frames.skip(1).findFirst().toString());
+                if (caller.contains("Ending.closeFile")) {
+                    throw new OutOfMemoryError("injected");
+                }
+                return "injected at write";
+            }
+        }
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("write")) {
+                throw new Unspeakable();
+            }
+        };
+        bench.write(0, filled(9, 10));
+        MemoryStore other = changedToo(bench);
+        IOException lost = assertThrows(IOException.class, () -> bench.cache.close(PATIENCE));
+        assertInstanceOf(Unspeakable.class, lost.getCause());
+        assertEquals(1, bench.segment.closes);
+        assertEquals(5, other.bytes()[0]);
+        IOException toldToo = assertThrows(IOException.class, bench.file::close);
+        assertContains(toldToo.getMessage(), "not all that was written to " + bench.store.name());
+        bench.file.close();
+        bench.cache.close();
+    }
+
+    /** It was asked for its name when it was mapped. */
+    @Test
+    void aStoreThatFailsInEveryCallOfItsCloseKeepsNoLossUnsaid() throws Exception {
+        Bench bench = new Bench(Bench.small(64), WritePolicy.WRITE_BACK, pages(1, 4));
+        bench.store.hook = (operation, position, length) -> {
+            if (!operation.equals("read")) {
+                throw new OutOfMemoryError("injected at " + operation);
+            }
+        };
+        bench.write(0, filled(9, 10));
+        MemoryStore other = changedToo(bench);
+        String name = bench.store.name();
+        bench.store.nameless = true;
+        IOException lost = assertThrows(IOException.class, () -> bench.cache.close(PATIENCE));
+        assertContains(lost.getMessage(), "1 changed page of " + name + " is not in its store");
+        assertEquals(1, bench.segment.closes);
+        assertEquals(5, other.bytes()[0]);
+        bench.cache.close();
+    }
+
     /** Nothing but the caller's own thread is there to close it. */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
@@ -461,7 +576,7 @@ class StandingCloseTest {
         Bench bench = changed(config, "");
         MemoryStore other = changedToo(bench);
         ReadPin pin = bench.file.pin(1);
-        bench.cache.threads = ImageTest::unstartable;
+        bench.cache.threads = UNSTARTABLE;
         refused(bench, "1 page of " + bench.store.name() + " is pinned");
         pin.close();
         bench.cache.close(Duration.ZERO);
@@ -556,10 +671,13 @@ class StandingCloseTest {
             awaitThat("waiting for the end", () -> waitsForTheEnd(task.thread));
         }
         opened.countDown();
+        Set<Throwable> told = Collections.newSetFromMap(new IdentityHashMap<>());
         for (Bench.Task<Void> task : closing) {
             ExecutionException failed = assertThrows(ExecutionException.class, task::get);
             assertContains(String.valueOf(failed.getCause().getMessage()), "1 changed page of " + bench.store.name());
+            told.add(failed.getCause());
         }
+        assertEquals(3, told.size(), "one each may be suppressed by whatever else its thread throws");
         bench.cache.close();
     }
 

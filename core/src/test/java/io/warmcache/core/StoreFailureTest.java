@@ -5,11 +5,13 @@ import static io.warmcache.core.Bench.filled;
 import static io.warmcache.core.Bench.pages;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheConfig;
 import io.warmcache.CacheFullException;
+import io.warmcache.FilePoisonedException;
 import io.warmcache.PageCursor;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
@@ -26,6 +28,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A store that fails, with anything that can be thrown, leaves no page, latch or permit behind. */
 class StoreFailureTest {
@@ -170,6 +173,54 @@ class StoreFailureTest {
             bench.file.flush();
             assertEquals(99, bench.store.bytes()[2 * 4096]);
         }
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** What only threads of the cache have met, and the log, the close has to say. */
+    @ParameterizedTest
+    @ValueSource(strings = {"file", "cache", "told"})
+    void theCloseOfAPoisonedFileSaysSoUnlessSomebodyWasTold(String closed) throws Exception {
+        Bench bench = new Bench(Bench.small(32), WritePolicy.WRITE_BACK, pages(1, 4));
+        bench.write(0, filled(9, 10));
+        Thread own = new Thread(() -> bench.inside().poison(new IOException("injected")), "warmcache-test");
+        own.start();
+        own.join();
+        switch (closed) {
+            case "file" -> {
+                FilePoisonedException poisoned = assertThrows(FilePoisonedException.class, bench.file::close);
+                assertTrue(poisoned.getMessage().contains("is closed, and was poisoned"), poisoned.getMessage());
+            }
+            case "cache" -> {
+                IOException lost = assertThrows(IOException.class, bench.cache::close);
+                assertTrue(lost.getMessage().contains("is closed, and was poisoned"), lost.getMessage());
+                assertThrows(IOException.class, bench.file::close);
+            }
+            default -> assertThrows(FilePoisonedException.class, () -> bench.file.pin(0));
+        }
+        bench.file.close();
+        if (!closed.equals("cache")) {
+            bench.map();
+            assertEquals(1, bench.first(0));
+            bench.assertSound();
+        }
+        bench.cache.close();
+    }
+
+    /** As an engine does that keeps its first failure: it has the length that it says, with what it took. */
+    @Test
+    void aStoreMayThrowOneExceptionForAWriteAndForTheCutThatFollows() throws Exception {
+        Bench bench = new Bench(Bench.small(32), WritePolicy.WRITE_THROUGH, pages(1, 4));
+        bench.store.mostPerTransfer = 4096;
+        IOException broken = new IOException("broken for good");
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("truncate") || (operation.equals("write") && position >= 5 * 4096)) {
+                throw broken;
+            }
+        };
+        assertSame(broken, assertThrows(IOException.class, () -> bench.write(4 * 4096, filled(9, 3 * 4096))));
+        assertEquals(5 * 4096, bench.store.size());
+        assertEquals(5 * 4096, bench.file.size());
         bench.assertSound();
         bench.cache.close();
     }

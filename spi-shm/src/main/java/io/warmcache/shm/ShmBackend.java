@@ -911,7 +911,7 @@ final class ShmBackend implements FrameBackend {
     void fileClosed(ShmFile file) {
         synchronized (table) {
             busySlots.clear(file.slot());
-            openStores.remove(file.store().id());
+            openStores.remove(file.storeId());
         }
     }
 

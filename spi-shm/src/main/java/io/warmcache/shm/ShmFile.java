@@ -2,6 +2,7 @@
 package io.warmcache.shm;
 
 import io.warmcache.BackingStore;
+import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.BlockChecksum;
@@ -24,6 +25,7 @@ final class ShmFile implements BackendFile {
     private final int slot;
     private final long fileId;
     private final BackingStore store;
+    private final StoreId storeId;
     /** The same store if it is a plain file. */
     private final @Nullable FileStore file;
 
@@ -63,6 +65,7 @@ final class ShmFile implements BackendFile {
         this.slot = slot;
         this.fileId = fileId;
         this.store = store;
+        storeId = store.id();
         this.file = store instanceof FileStore f ? f : null;
         this.journal = journal;
         this.versionAtOpen = version;
@@ -76,6 +79,11 @@ final class ShmFile implements BackendFile {
         this.boot = boot;
         this.opened = opened;
         this.hook = backend.hook();
+    }
+
+    /** Of the store, which is not asked again as it is closed. */
+    StoreId storeId() {
+        return storeId;
     }
 
     int slot() {

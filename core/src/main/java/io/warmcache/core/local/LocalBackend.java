@@ -181,13 +181,14 @@ final class LocalBackend implements FrameBackend {
 
     @Override
     public BackendFile openFile(BackingStore store, FileEvictor evictor) throws IOException {
+        StoreId id = store.id();
         StoreVersion version = store.version();
         Known known;
         Known forgotten = null;
         boolean isNew = false;
         synchronized (lock) {
             requireOpen();
-            known = files.get(store.id());
+            known = files.get(id);
             if (known != null && known.open) {
                 throw new IllegalStateException(store.name() + " is open already");
             }
@@ -197,7 +198,7 @@ final class LocalBackend implements FrameBackend {
                     forgotten = leastRecentlyOpened(store);
                     forgotten.open = true; // nobody else's to open or forget from here on
                 }
-                known = new Known(++lastFileId, store.id());
+                known = new Known(++lastFileId, id);
             }
             known.open = true;
             known.opened = ++opens;
@@ -206,7 +207,7 @@ final class LocalBackend implements FrameBackend {
         if (forgotten != null) {
             forget(forgotten, known, evictor);
         }
-        return new LocalFile(this, store, known.fileId, version, verdict(isNew, known.version, version));
+        return new LocalFile(this, store, id, known.fileId, version, verdict(isNew, known.version, version));
     }
 
     private Known leastRecentlyOpened(BackingStore store) throws IOException {

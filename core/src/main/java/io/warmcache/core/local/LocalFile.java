@@ -2,6 +2,7 @@
 package io.warmcache.core.local;
 
 import io.warmcache.BackingStore;
+import io.warmcache.StoreId;
 import io.warmcache.StoreVersion;
 import io.warmcache.spi.BackendFile;
 import io.warmcache.spi.BlockChecksum;
@@ -30,6 +31,10 @@ final class LocalFile implements BackendFile {
     private final int blocks;
     private final BackingStore store;
     private final long fileId;
+
+    /** Of the store, which is not asked again as it is closed. */
+    private final StoreId id;
+
     private final StoreVersion versionAtOpen;
     private final FileVerdict verdict;
 
@@ -41,8 +46,14 @@ final class LocalFile implements BackendFile {
     private volatile long lastWrite = System.nanoTime() - QUIET_NANOS;
 
     LocalFile(
-            LocalBackend backend, BackingStore store, long fileId, StoreVersion versionAtOpen, FileVerdict verdict) {
+            LocalBackend backend,
+            BackingStore store,
+            StoreId id,
+            long fileId,
+            StoreVersion versionAtOpen,
+            FileVerdict verdict) {
         this.backend = backend;
+        this.id = id;
         this.versionAtOpen = versionAtOpen;
         this.store = store;
         this.fileId = fileId;
@@ -346,7 +357,7 @@ final class LocalFile implements BackendFile {
             try {
                 store.close();
             } finally {
-                backend.fileClosed(store.id(), version);
+                backend.fileClosed(id, version);
             }
         }
     }
