@@ -155,7 +155,9 @@ public interface PagedFile extends AutoCloseable {
      * @throws LatchTimeoutException if the file stays in use by a flush, force, truncate or another close for longer
      *     than {@link CacheConfig#latchTimeout()}; it stays open then
      * @throws CacheException if pages stay pinned for as long; it stays open then
-     * @throws IOException if the store does not take what is dirty, and the file stays open then; or fails to close
+     * @throws FilePoisonedException if the file was poisoned and no call had said so; it is closed then
+     * @throws IOException if the store does not take what is dirty, and the file stays open then; or fails to close; or
+     *     if the cache has been closed, and could not write all of it
      */
     @Override
     void close() throws IOException;
