@@ -53,6 +53,14 @@ public interface BackendFile {
          * @param failure what {@link #fill} of it would have thrown, or null
          */
         void ended(int run, @Nullable Throwable failure);
+
+        /**
+         * Asked, in the calling thread, before a further run is begun: whether those that were not begun are wanted
+         * still. If not they are left out.
+         */
+        default boolean goesOn() {
+            return true;
+        }
     }
 
     /**
@@ -65,8 +73,10 @@ public interface BackendFile {
 
     /**
      * As {@link #fill} of each of several runs, in any order or together. {@code told} is called in the calling thread,
-     * once for each run when it has ended, be it that others have not: a run that fails, fails alone. When this throws,
-     * runs that were not told are {@code FREE} or {@code FILLING} and must be released.
+     * once for each run when it has ended, be it that others have not: a run that fails, fails alone. Runs may be left
+     * out: those that are not wanted any more, and all of them where none can be read together with another one now.
+     * When this returns or throws, runs that were not told are {@code FREE} or {@code FILLING} and must be released; if
+     * it returns they may be filled again, one by one.
      *
      * @param runs from 0 up; the arrays are at least as long, and are not changed by anybody during the call
      * @param counts pages of each run, which are no other run's
@@ -82,7 +92,7 @@ public interface BackendFile {
             throws IOException {
         Objects.checkIndex(runs, firstPages.length + 1);
         Objects.requireNonNull(told, "told");
-        for (int i = 0; i < runs; i++) {
+        for (int i = 0; i < runs && told.goesOn(); i++) {
             Throwable failure = null;
             try {
                 fill(firstPages[i], frames[i], counts[i], size, writtenMasks[i]);

@@ -4,16 +4,16 @@ package io.warmcache.core;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.Arrays;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Runs of pages to be brought to memory at once ({@code docs/internals.md}, section 15). Whoever works on it takes one
  * run after the other until all have been begun: the caller, if it waits, and those of the file's {@link Readers} that
- * come while there is something left. So it needs none of them, and waits only for runs that somebody is at.
+ * come while there is something left. So it needs none of them, and waits only for those who are at work.
  */
 final class Batch implements Readers.Work {
     /** Further failures that are attached to the first. */
@@ -26,6 +26,9 @@ final class Batch implements Readers.Work {
 
     /** Readers of one range: large reads, of which a few fill what a disk can carry. */
     private static final int RANGE_THREADS = 4;
+
+    /** Between two looks whether readers are at work, should the last one have had no means to say that he is not. */
+    private static final long LOOK_NANOS = TimeUnit.SECONDS.toNanos(1);
 
     /** What is done to a run; returns how many pages were read. */
     private interface Loading {
@@ -42,7 +45,15 @@ final class Batch implements Readers.Work {
     /** Of those that are read several at once. */
     private final AtomicInteger queued = new AtomicInteger();
 
-    private final CountDownLatch ended;
+    /** Readers that may have begun a run and not ended it. */
+    private final AtomicInteger atWork = new AtomicInteger();
+
+    /** Who waits for them. */
+    private volatile @Nullable Thread waiter;
+
+    /** No more is to be begun, since something went wrong or no frame is to be had. */
+    private volatile boolean stopped;
+
     private final AtomicInteger read = new AtomicInteger();
     private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
 
@@ -56,7 +67,6 @@ final class Batch implements Readers.Work {
         this.queueable = queueable;
         this.loading = loading;
         begun = new AtomicInteger(queueable);
-        ended = new CountDownLatch(firsts.length);
     }
 
     /** Those of {@code pages} that are missing, each once, neighbours together; null if there are none. */
@@ -123,15 +133,7 @@ final class Batch implements Readers.Work {
         if (batch == null) {
             return 0;
         }
-        try {
-            batch.ask(batch.mostThreads() - 1);
-            batch.run();
-        } catch (Throwable t) {
-            batch.stop();
-            throw t;
-        } finally {
-            batch.await();
-        }
+        batch.finish();
         Throwable thrown = batch.failure.get();
         if (thrown != null) {
             throw CachedFile.sneaky(thrown);
@@ -156,6 +158,20 @@ final class Batch implements Readers.Work {
         Batch batch = of(file, within, false);
         if (batch != null) {
             batch.begin(batch.mostThreads());
+        }
+    }
+
+    /** Has it done by the caller and readers, and returns when nobody is at it any more. */
+    private void finish() {
+        waiter = Thread.currentThread();
+        try {
+            ask(mostThreads() - 1);
+            work();
+        } catch (Throwable t) {
+            stop();
+            throw t;
+        } finally {
+            await();
         }
     }
 
@@ -203,25 +219,44 @@ final class Batch implements Readers.Work {
         }
     }
 
+    /** Q3: counted before the first run is taken, and until after the last one, whatever became of them. */
     @Override
     public void run() {
+        atWork.incrementAndGet();
+        try {
+            work();
+        } catch (Throwable t) {
+            failed(t);
+            stop();
+        } finally {
+            leave();
+        }
+    }
+
+    private void leave() {
+        if (atWork.decrementAndGet() == 0) {
+            try {
+                LockSupport.unpark(waiter);
+            } catch (Throwable t) {
+                return; // he looks again by himself
+            }
+        }
+    }
+
+    private void work() {
         int most = Math.min(QueuedRuns.MOST_RUNS, (queueable + PROCESSORS - 1) / PROCESSORS);
         most = Math.max(most, QUEUED_BY_ONE);
         while (queued.get() < queueable) {
             int from = queued.getAndAdd(most);
             if (from < queueable) {
+                file.readers.taken.run();
                 runQueued(from, Math.min(queueable, from + most));
             }
         }
         for (int i = begun.getAndIncrement(); i < firsts.length; i = begun.getAndIncrement()) {
-            boolean goesOn = false;
-            try {
-                goesOn = load(i);
-            } finally {
-                if (!goesOn) {
-                    stop();
-                }
-                ended.countDown();
+            file.readers.taken.run();
+            if (!load(i)) {
+                stop();
             }
         }
     }
@@ -245,12 +280,9 @@ final class Batch implements Readers.Work {
 
     /** Begins no more. */
     private void stop() {
-        for (int left = begun.getAndSet(firsts.length); left < firsts.length; left++) {
-            ended.countDown();
-        }
-        for (int left = queued.getAndSet(queueable); left < queueable; left++) {
-            ended.countDown();
-        }
+        stopped = true;
+        begun.set(firsts.length);
+        queued.set(queueable);
     }
 
     /** Q2a and Q2b of some runs. */
@@ -270,21 +302,21 @@ final class Batch implements Readers.Work {
             if (!goesOn) {
                 stop();
             }
-            for (int i = from; i < to; i++) {
-                ended.countDown();
-            }
         }
     }
 
     /** Reads runs from {@code from} on, as many as may be owned at once; returns which is next, or -1 to end all. */
     private int readTogether(int from, int to) {
+        if (file.backing().runsAtOnce() <= 1) {
+            return readApart(from, to) ? to : -1; // it was otherwise when this batch was made
+        }
         QueuedRuns queue = new QueuedRuns(file, to - from);
         int[] places = new int[to - from];
         boolean goesOn = true;
         int end = from;
         int failed = 0;
         try {
-            while (end < to && goesOn && queue.hasRoom(counts[end])) {
+            while (end < to && goesOn && queue.reserve(counts[end])) {
                 int place = queue.size();
                 places[end - from] = -1;
                 goesOn = file.bulkIo.enqueue(queue, firsts[end], counts[end]) != BulkIo.NO_FRAME;
@@ -292,6 +324,7 @@ final class Batch implements Readers.Work {
                     places[end - from] = place;
                 }
                 end++;
+                queue.settle();
             }
             goesOn = true; // who finds no frame at once may wait for one, when this thread owns nothing any more
         } catch (Throwable t) {
@@ -301,10 +334,16 @@ final class Batch implements Readers.Work {
         } finally {
             queue.fill();
         }
+        if (goesOn && failed == 0 && end == from) {
+            return load(from) ? from + 1 : -1; // others own what may be owned so: one run, and another look
+        }
+        if (goesOn && queue.isAllLeftOut()) {
+            return readApart(from, to) ? to : -1;
+        }
         for (int i = from; i < end && goesOn; i++) {
             int place = places[i - from];
             Throwable failure = place < 0 ? null : queue.failure(place);
-            int got = place < 0 ? 0 : queue.count(place);
+            int got = place < 0 || queue.isLeftOut(place) ? 0 : queue.count(place);
             if (failure != null) {
                 failed(failure);
                 goesOn = isOfOneRead(failure);
@@ -314,6 +353,19 @@ final class Batch implements Readers.Work {
             }
         }
         return goesOn ? end + failed : -1;
+    }
+
+    /** Reads some runs one by one, with as many readers: they cannot be read together now. */
+    private boolean readApart(int from, int to) {
+        Batch apart =
+                new Batch(file, Arrays.copyOfRange(firsts, from, to), Arrays.copyOfRange(counts, from, to), 0, loading);
+        apart.finish();
+        read.addAndGet(apart.read.get());
+        Throwable failure = apart.failure.get();
+        if (failure != null) {
+            failed(failure);
+        }
+        return !apart.stopped;
     }
 
     private void failed(Throwable t) {
@@ -326,6 +378,13 @@ final class Batch implements Readers.Work {
     }
 
     private void await() {
-        Waits.until(System.nanoTime() + Long.MAX_VALUE / 4, nanos -> ended.await(nanos, TimeUnit.NANOSECONDS));
+        boolean interrupted = false;
+        while (atWork.get() > 0) {
+            LockSupport.parkNanos(this, LOOK_NANOS);
+            interrupted |= Thread.interrupted();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
     }
 }

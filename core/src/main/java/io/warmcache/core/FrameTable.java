@@ -57,6 +57,9 @@ final class FrameTable {
     /** How many times as many pages one part may hold as are left to all of them. */
     private static final int AHEAD_FAIRNESS = 7;
 
+    /** One part of so many is what all queues of reads together may own. */
+    private static final int QUEUED_SHARE = 4;
+
     private static final VarHandle BYTES = MethodHandles.arrayElementVarHandle(byte[].class);
 
     /** Frames whose hints are looked at before those that have changed are saved. */
@@ -110,6 +113,9 @@ final class FrameTable {
     private final AtomicIntegerArray aheadOfPart = new AtomicIntegerArray(AHEAD_PARTS + 1);
 
     private final AtomicInteger aheadParts = new AtomicInteger();
+
+    /** Pages that are reserved for queues of reads. */
+    private final AtomicInteger queuedPages = new AtomicInteger();
 
     private final int aheadPercent;
 
@@ -285,6 +291,28 @@ final class FrameTable {
     void unreserveAhead(int part, int pages) {
         aheadOfPart.addAndGet(part, -pages);
         aheadUnused.addAndGet(-pages);
+    }
+
+    // ---- queues of reads (section 15) ------------------------------------------------------------------------------
+
+    /**
+     * Whether so many pages more may be owned by those who have several runs read together; if so they count until they
+     * are {@linkplain #unreserveQueued given back}.
+     */
+    boolean reserveQueued(int pages) {
+        if (queuedPages.addAndGet(pages) <= capacity / QUEUED_SHARE) {
+            return true;
+        }
+        unreserveQueued(pages);
+        return false;
+    }
+
+    void unreserveQueued(int pages) {
+        queuedPages.addAndGet(-pages);
+    }
+
+    int queuedPages() {
+        return queuedPages.get();
     }
 
     // ---- owners ----------------------------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ final class QueuedRuns implements BackendFile.RunFilled {
     /** Runs read by one call: twice what a back end reads at once, so that it always has some left to begin. */
     static final int MOST_RUNS = 128;
 
+    /** Bytes read by one call: what a truncate, or the close of a file, has to wait for at most. */
+    private static final long MOST_BYTES = 16 << 20;
+
     private final CachedFile file;
     private final int mostPages;
     private final long[] firsts;
@@ -21,13 +24,16 @@ final class QueuedRuns implements BackendFile.RunFilled {
     private final long[][] words;
     private final Events.Fault[] events;
     private final boolean[] ended;
+    private final boolean[] leftOut;
     private final @Nullable Throwable[] failures;
     private int size;
     private int pages;
+    private int reserved;
+    private int told;
 
     QueuedRuns(CachedFile file, int most) {
         this.file = file;
-        mostPages = Math.max(1, file.frames.capacity() / 8);
+        mostPages = Math.clamp(MOST_BYTES >>> file.pageShift, 1, Math.max(1, file.frames.capacity() / 8));
         firsts = new long[most];
         counts = new int[most];
         frames = new int[most][];
@@ -35,6 +41,7 @@ final class QueuedRuns implements BackendFile.RunFilled {
         words = new long[most][];
         events = new Events.Fault[most];
         ended = new boolean[most];
+        leftOut = new boolean[most];
         failures = new Throwable[most];
     }
 
@@ -42,9 +49,24 @@ final class QueuedRuns implements BackendFile.RunFilled {
         return size;
     }
 
-    /** Whether so many pages more are no more than one call may take of a cache. */
-    boolean hasRoom(int count) {
-        return size == 0 || (size < firsts.length && pages + count <= mostPages);
+    /**
+     * Whether so many pages more are no more than one call, and all calls together, may take of a cache. They are
+     * reserved then, until they are {@linkplain #add added} and {@linkplain #fill read}, or {@linkplain #settle not
+     * had}.
+     */
+    boolean reserve(int count) {
+        boolean fits = size == 0 || (size < firsts.length && pages + count <= mostPages);
+        if (!fits || !file.frames.reserveQueued(count)) {
+            return false;
+        }
+        reserved += count;
+        return true;
+    }
+
+    /** Gives back what is reserved beyond what was added. */
+    void settle() {
+        file.frames.unreserveQueued(reserved - pages);
+        reserved = pages;
     }
 
     /** Takes over the words and frames of a run, or throws and takes none. */
@@ -66,13 +88,32 @@ final class QueuedRuns implements BackendFile.RunFilled {
         return counts[index];
     }
 
-    /** Why a run was not read, null if it was; after {@link #fill}. */
+    /** Why a run could not be read, null if it was read or left out; after {@link #fill}. */
     @Nullable Throwable failure(int index) {
         return failures[index];
     }
 
+    /** Whether a run is yet to be read; after {@link #fill}. */
+    boolean isLeftOut(int index) {
+        return leftOut[index];
+    }
+
+    /** Whether all that was added was left out; after {@link #fill}. */
+    boolean isAllLeftOut() {
+        return size > 0 && told == 0;
+    }
+
     /** Reads all that was added, publishes what was read, and gives the rest up. */
     void fill() {
+        try {
+            fillAll();
+        } finally {
+            file.frames.unreserveQueued(reserved);
+            reserved = 0;
+        }
+    }
+
+    private void fillAll() {
         Throwable failure = null;
         try {
             if (size > 0) {
@@ -88,8 +129,12 @@ final class QueuedRuns implements BackendFile.RunFilled {
         Throwable first = null;
         for (int i = 0; i < size; i++) {
             try {
-                if (!ended[i]) {
-                    ended(i, failure != null ? failure : new IllegalStateException("the back end left out a run"));
+                if (!ended[i] && failure != null) {
+                    ended(i, failure);
+                } else if (!ended[i]) {
+                    ended[i] = true;
+                    leftOut[i] = true;
+                    giveUp(i);
                 }
             } catch (Throwable t) {
                 first = first == null ? t : first;
@@ -100,12 +145,26 @@ final class QueuedRuns implements BackendFile.RunFilled {
         }
     }
 
+    private void giveUp(int run) {
+        file.bulkIo.giveUp(firsts[run], leaves[run], words[run], frames[run], counts[run]);
+    }
+
+    /** Who closes the file or the cache waits for what was begun. */
+    @Override
+    public boolean goesOn() {
+        return file.open && !file.cache.closing;
+    }
+
     @Override
     public void ended(int run, @Nullable Throwable failure) {
         ended[run] = true;
         failures[run] = failure;
+        told++;
+        if (file.cache.closing) {
+            file.cache.ending.moved();
+        }
         if (failure != null) {
-            file.bulkIo.giveUp(firsts[run], leaves[run], words[run], frames[run], counts[run]);
+            giveUp(run);
             return;
         }
         file.bulkIo.arrived(firsts[run], leaves[run], words[run], frames[run], counts[run]);

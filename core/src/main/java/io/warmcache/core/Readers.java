@@ -44,6 +44,9 @@ final class Readers {
     private @Nullable ThreadPoolExecutor pool;
     private boolean stopped;
 
+    /** Runs in whoever has just taken something to read, before he begins. A test sets it. */
+    volatile Runnable taken = () -> {};
+
     Readers(CachedFile file) {
         this.file = file;
     }

@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -191,6 +192,36 @@ class BatchTest {
         bench.file.prefetch(new long[] {1});
         assertEquals(TranslationWord.EMPTY, bench.state(1));
         bench.cache.threads = threads;
+        end(bench);
+    }
+
+    /** Stack or heap may be exhausted just when something was taken to be read. */
+    @ParameterizedTest
+    @ValueSource(strings = {"its caller, of a queue", "its caller", "a reader"})
+    void whoeverLosesWhatHeTookKeepsNobodyWaiting(String who) throws Exception {
+        Bench bench = bench();
+        bench.segment.runsAtOnce = who.endsWith("queue") ? 64 : 1;
+        CountDownLatch thrown = new CountDownLatch(1);
+        Readers readers = bench.inside().readers;
+        Runnable usual = readers.taken;
+        boolean byReader = who.equals("a reader");
+        readers.taken = () -> {
+            boolean isReader = Thread.currentThread().getName().startsWith("warmcache-read");
+            if (isReader != byReader) {
+                Bench.awaitThat("the other one", () -> thrown.getCount() == 0);
+            } else if (thrown.getCount() > 0) {
+                thrown.countDown();
+                throw new StackOverflowError("says the test");
+            }
+        };
+        var load = Bench.async(() -> bench.file.load(scattered(12)));
+        ExecutionException told = assertThrows(ExecutionException.class, load::get);
+        assertTrue(told.getCause() instanceof StackOverflowError, told::toString);
+        readers.taken = usual;
+        var _ = bench.file.load(scattered(12));
+        for (long page : scattered(12)) {
+            assertEquals(page + 1, bench.first(page));
+        }
         end(bench);
     }
 

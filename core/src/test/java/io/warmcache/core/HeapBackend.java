@@ -85,6 +85,9 @@ final class HeapBackend implements FrameBackend {
         /** Of each such call so many runs are not told, and it throws. */
         volatile int runsLeftOut;
 
+        /** Each such call leaves all runs out, as if others had all there is for it. */
+        volatile boolean leavesAllOut;
+
         /** Such calls. */
         final AtomicInteger calls = new AtomicInteger();
 
@@ -550,7 +553,13 @@ final class HeapBackend implements FrameBackend {
                     start(firstPages[run] + i, frames[run][i]);
                 }
             }
-            for (int run = runs - 1; run >= segment.runsLeftOut; run--) {
+            if (segment.leavesAllOut) {
+                return;
+            }
+            int least = runs - segment.runsAtOnce; // these are begun at once, in whatever order they end
+            for (int run = runs - 1;
+                    run >= segment.runsLeftOut && (run >= least || told.goesOn());
+                    run--) {
                 Throwable failure = null;
                 try {
                     readInto(firstPages[run], frames[run], counts[run], size, writtenMasks[run]);

@@ -8,17 +8,21 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.warmcache.CacheClosedException;
+import io.warmcache.CacheConfig;
 import io.warmcache.ReadPin;
 import io.warmcache.WritePin;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
+import java.lang.reflect.Field;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.LongStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -134,6 +138,147 @@ class QueuedBatchTest {
         bench.segment.runsLeftOut = 0;
         assertEquals(7, bench.file.load(scattered(20)));
         end(bench);
+    }
+
+    private static void await(CountDownLatch latch) throws IOException {
+        try {
+            assertTrue(latch.await(60, TimeUnit.SECONDS));
+        } catch (InterruptedException e) {
+            throw new IOException(e);
+        }
+    }
+
+    private static int loading(Bench bench, int pages) {
+        int loading = 0;
+        for (int page = 0; page < pages; page++) {
+            loading += bench.state(page) == TranslationWord.LOADING ? 1 : 0;
+        }
+        return loading;
+    }
+
+    @Test
+    void whatABackEndLeavesOutIsReadByAsManyReadersAsWithoutIt() throws IOException {
+        Bench bench = bench(256);
+        bench.segment.leavesAllOut = true;
+        CountDownLatch together = new CountDownLatch(16);
+        bench.store.hook = (operation, position, length) -> {
+            together.countDown();
+            await(together);
+        };
+        assertEquals(40, bench.file.load(scattered(40)));
+        for (long page : scattered(40)) {
+            assertEquals((byte) (page + 1), (byte) bench.first(page));
+        }
+        assertEquals(40, bench.cache.stats().misses());
+        bench.file.prefetch(new long[] {201, 203, 205});
+        Bench.awaitThat("read", () -> bench.cache.stats().misses() == 43);
+        assertEquals(0, bench.cache.frames.queuedPages());
+        end(bench);
+    }
+
+    /** Two callers own an eighth each; the third one gets on all the same, a run at a time. */
+    @Test
+    void allQueuesTogetherOwnAQuarterOfTheFramesAtMost() throws Exception {
+        Bench bench = bench(64);
+        CountDownLatch opened = new CountDownLatch(1);
+        AtomicInteger reached = new AtomicInteger();
+        bench.store.hook = (operation, position, length) -> {
+            reached.incrementAndGet();
+            await(opened);
+        };
+        List<Bench.Task<Integer>> loads = new ArrayList<>();
+        for (int caller = 0; caller < 3; caller++) {
+            int first = 20 * caller;
+            long[] wanted = LongStream.of(scattered(8)).map(page -> first + page).toArray();
+            loads.add(Bench.async(() -> bench.file.load(wanted)));
+            int callers = caller + 1;
+            Bench.awaitThat("reads", () -> reached.get() == callers);
+        }
+        assertEquals(8 + 8 + 1, loading(bench, PAGES));
+        assertEquals(16, bench.cache.frames.queuedPages());
+        opened.countDown();
+        for (Bench.Task<Integer> load : loads) {
+            assertEquals(8, load.get());
+        }
+        assertEquals(0, bench.cache.frames.queuedPages());
+        end(bench);
+    }
+
+    @Test
+    void oneCallReadsSixteenMebibytesAtMost() throws IOException {
+        int count = 33 * 64; // pages of 8 KiB
+        CacheConfig config = CacheConfig.of("bench", 17_000L * 8192).withPageSize(8192);
+        Bench bench = new Bench(config, WritePolicy.WRITE_BACK, pages(1, 2 * count));
+        bench.segment.runsAtOnce = 64;
+        AtomicInteger most = new AtomicInteger();
+        AtomicInteger looks = new AtomicInteger();
+        bench.store.hook = (operation, position, length) -> {
+            if (looks.getAndIncrement() % 100 == 0) {
+                most.accumulateAndGet(loading(bench, count), Math::max);
+            }
+        };
+        long[] wanted = LongStream.range(0, count).toArray();
+        assertEquals(count, bench.file.load(wanted));
+        assertEquals((16 << 20) / 8192, most.get());
+        assertEquals(2, bench.segment.calls.get());
+        end(bench);
+    }
+
+    /** And each that ends is one that the close sees: it gets on, however long all of them take. */
+    @ParameterizedTest
+    @ValueSource(strings = {"the file", "the cache"})
+    void whoClosesWaitsForTheRunsThatWereBegunAlone(String closed) throws Exception {
+        Bench bench = bench(800);
+        bench.segment.runsAtOnce = 4;
+        Field moved = Ending.class.getDeclaredField("movedAt");
+        moved.setAccessible(true);
+        CountDownLatch reached = new CountDownLatch(1);
+        CountDownLatch opened = new CountDownLatch(1);
+        AtomicInteger reads = new AtomicInteger();
+        AtomicInteger unseen = new AtomicInteger();
+        AtomicLong last = new AtomicLong();
+        bench.store.hook = (operation, position, length) -> {
+            if (operation.equals("read")) {
+                if (reads.incrementAndGet() == 1) {
+                    reached.countDown();
+                    await(opened);
+                } else {
+                    unseen.addAndGet(movedAt(moved, bench) - last.get() < 0 ? 1 : 0);
+                }
+                last.set(System.nanoTime());
+            }
+        };
+        var load = Bench.async(() -> {
+            try {
+                return bench.file.load(scattered(60));
+            } catch (CacheClosedException e) {
+                return -1;
+            }
+        });
+        await(reached);
+        boolean cache = closed.equals("the cache");
+        var close = Bench.run(cache ? () -> bench.cache.close() : () -> bench.file.close());
+        Bench.awaitThat("closing", () -> cache ? bench.cache.closing : !bench.inside().open);
+        opened.countDown();
+        assertEquals(-1, load.get());
+        close.get();
+        assertEquals(4, reads.get());
+        assertEquals(0, bench.cache.frames.queuedPages());
+        if (cache) {
+            assertEquals(0, unseen.get(), "runs that ended, and the close did not see it");
+        } else {
+            bench.map();
+            assertEquals(1, bench.first(0));
+            end(bench);
+        }
+    }
+
+    private static long movedAt(Field moved, Bench bench) {
+        try {
+            return moved.getLong(bench.cache.ending);
+        } catch (IllegalAccessException e) {
+            throw new AssertionError(e);
+        }
     }
 
     @Test
