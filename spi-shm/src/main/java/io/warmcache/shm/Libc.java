@@ -39,6 +39,8 @@ final class Libc {
     static final int EPERM = 1;
     static final int EINVAL = 22;
     static final int EMFILE = 24;
+    static final int ENFILE = 23;
+    static final int ENOMEM = 12;
     static final int ENXIO = 6;
     static final int ELOOP = 40;
     static final int EOPNOTSUPP = 95;

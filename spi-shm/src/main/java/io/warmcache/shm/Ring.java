@@ -6,7 +6,8 @@ import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.lang.invoke.MethodHandles;
+import java.lang.invoke.VarHandle;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
 
@@ -39,6 +40,19 @@ final class Ring {
 
     private static final int EBUSY_PAUSE_NANOS = 100_000;
 
+    /** Calls within each other that take more stack than {@link #drain} does, be it interpreted. */
+    private static final int SPARE_CALLS = 512;
+
+    private static final VarHandle TAKEN;
+
+    static {
+        try {
+            TAKEN = MethodHandles.lookup().findVarHandle(Ring.class, "taken", boolean.class);
+        } catch (ReflectiveOperationException e) {
+            throw new ExceptionInInitializerError(e);
+        }
+    }
+
     private final RingCalls calls;
     private final int fd;
     private final Arena arena;
@@ -54,8 +68,14 @@ final class Ring {
     private final int cqMask;
     private final long cqes;
 
-    /** Whether a thread has it; for good once it is closed. */
-    private final AtomicBoolean taken = new AtomicBoolean(true);
+    /**
+     * Whether a thread has it; for good once it is closed. U9: that thread sets it to false, itself, so that no call
+     * can fail, when the ring is not {@link #begun}.
+     */
+    volatile boolean taken = true;
+
+    /** Something may have been submitted since nothing was under way. Of the thread that has the ring. */
+    boolean begun;
 
     /** Bit i: slot i is not in use. */
     private long free = -1;
@@ -143,37 +163,38 @@ final class Ring {
     // ---- whose it is -----------------------------------------------------------------------------------------------
 
     boolean tryTake() {
-        return taken.compareAndSet(false, true);
-    }
-
-    /** U9. Nothing is under way; if it were, it would end before anybody else had the ring or the lock. */
-    void give() {
-        drain();
-        taken.set(false);
-    }
-
-    boolean isTaken() {
-        return taken.get();
+        return TAKEN.compareAndSet(this, false, true);
     }
 
     /** The caller has it, nothing is under way, and nobody will take it again. */
     void close() {
-        Libc.close(fd);
-        arena.close();
+        try {
+            calls.close(fd);
+        } finally {
+            arena.close();
+        }
+    }
+
+    /** G4: throws {@link StackOverflowError} if the stack would not do for reads and {@link #drain}. */
+    static void requireStack() {
+        var _ = deeper(SPARE_CALLS);
+    }
+
+    private static int deeper(int calls) {
+        return calls == 0 ? 0 : 1 + deeper(calls - 1);
     }
 
     // ---- the thread that has it ------------------------------------------------------------------------------------
 
     /**
-     * Before the first read: nothing is under way and all slots are free. Makes the deepest call of {@link #drain}, so
-     * that a stack too full for it is so before anything depends on it.
+     * Before the first read: nothing is under way and all slots are free. Makes the calls of {@link #drain}, so that
+     * what cannot be done of it fails before anything depends on it.
      */
     void begin() {
-        free = -1;
         var _ = calls.enter(fd, 0, 0, state);
-        if (!isIdle()) {
-            throw new IllegalStateException("reads of an earlier call are under way");
-        }
+        drain();
+        free = -1;
+        begun = true;
     }
 
     private int get(long offset) {
@@ -271,7 +292,10 @@ final class Ring {
         return get(sqHead) == get(cqHead);
     }
 
-    /** U8: returns when nothing is under way, whatever happens. What was not submitted is not. */
+    /**
+     * U8: returns when nothing is under way, whatever happens. What was not submitted is not. Not to be called by who
+     * may have no stack for it, and nothing under way.
+     */
     void drain() {
         boolean idle = false;
         while (!idle) {
@@ -290,5 +314,6 @@ final class Ring {
                 idle = false; // heap or stack may be exhausted: what was submitted ends without them
             }
         }
+        begun = false;
     }
 }

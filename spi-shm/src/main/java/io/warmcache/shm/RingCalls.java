@@ -35,6 +35,11 @@ interface RingCalls {
      */
     int enter(int ring, int submit, int complete, MemorySegment state);
 
+    /** Closes a ring. */
+    default void close(int ring) {
+        Libc.close(ring);
+    }
+
     /** What became of a read, in bytes, as the kernel tells. */
     default int result(int slot, int result) {
         return result;

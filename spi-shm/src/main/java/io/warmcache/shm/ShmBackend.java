@@ -206,7 +206,7 @@ final class ShmBackend implements FrameBackend {
         Arena arena = Arena.ofShared();
         boolean done = false;
         try {
-            Rings rings = new Rings(mostRings, ringCalls, segment.descriptor(), hook);
+            Rings rings = new Rings(mostRings, Rings.filter(cache), ringCalls, segment.descriptor(), hook);
             FsStat fs = segment.fileSystem();
             long unit = fs.type() == FsStat.HUGETLBFS ? fs.blockSize() : Math.max(4096, kernelPage);
             Limits limits = new Limits(checkLimits ? budget : null, fs, unit, leastPercent(cache));
@@ -1013,8 +1013,11 @@ final class ShmBackend implements FrameBackend {
             closed = true;
         }
         rings.close(); // before the memory and the lock that its reads need
-        arena.close();
-        segment.release();
+        try {
+            arena.close();
+        } finally {
+            segment.release();
+        }
     }
 
     @Override

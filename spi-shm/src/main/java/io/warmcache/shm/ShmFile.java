@@ -215,9 +215,12 @@ final class ShmFile implements BackendFile {
         try {
             requireAccepted();
             FileStore direct = file != null && file.isDirect() ? file : null;
-            Ring ring = runs > 1 && direct != null ? backend.rings().take() : null;
+            Rings rings = backend.rings();
+            Ring ring = runs > 1 && direct != null ? rings.take() : null;
             if (direct == null || ring == null) {
-                BackendFile.super.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told);
+                if (direct == null || runs < 2 || !rings.isAny()) {
+                    BackendFile.super.fillRuns(runs, firstPages, frames, counts, writtenMasks, size, told);
+                } // else others have them all: read by this thread alone they would take many times as long
                 return;
             }
             try {
@@ -228,7 +231,7 @@ final class ShmFile implements BackendFile {
                 }
                 new QueuedFill(ring, direct, runs, firstPages, frames, counts, writtenMasks, size, told).run();
             } finally {
-                ring.give();
+                ring.taken = false; // U9, by no call, which could fail: nothing is under way, whatever was thrown
             }
         } finally {
             exit();
@@ -248,6 +251,9 @@ final class ShmFile implements BackendFile {
         private final RunFilled told;
         private final int[] runOf = new int[Ring.ENTRIES];
         private int next;
+
+        /** No further run is begun, since the others are not wanted any more. */
+        private boolean ending;
 
         QueuedFill(
                 Ring ring,
@@ -276,13 +282,12 @@ final class ShmFile implements BackendFile {
             int descriptor = file.descriptor();
             ring.begin();
             boolean ended = false;
-            while (!ended) {
+            while (ring.begun) {
                 try {
-                    if (failure == null) {
-                        ended = turn(descriptor);
-                    } else {
+                    if (ended || failure != null) {
                         ring.drain();
-                        ended = true;
+                    } else {
+                        ended = turn(descriptor);
                     }
                 } catch (Throwable t) {
                     if (failure == null) {
@@ -301,9 +306,9 @@ final class ShmFile implements BackendFile {
             }
         }
 
-        /** Returns whether all runs were told. */
+        /** Returns whether all runs were told or left out. */
         private boolean turn(int descriptor) {
-            for (int slot = ring.slot(); next < runs && slot >= 0; slot = ring.slot()) {
+            for (int slot = ring.slot(); next < runs && slot >= 0 && goesOn(); slot = ring.slot()) {
                 int run = next++;
                 long bytes = Layout.roundUp(wanted(run), BLOCK);
                 if (bytes == 0) {
@@ -325,7 +330,9 @@ final class ShmFile implements BackendFile {
                 ring.enter(0);
                 step("fill.submitted");
                 for (int slot = ring.withdraw(); slot >= 0; slot = ring.withdraw()) {
-                    end(runOf[slot], 0);
+                    if (goesOn()) {
+                        end(runOf[slot], 0);
+                    }
                 }
             }
             int slot = ring.reap();
@@ -337,7 +344,12 @@ final class ShmFile implements BackendFile {
                 step("fill.reaped");
                 end(runOf[slot], ring.result(slot));
             }
-            return next == runs && ring.isIdle();
+            return (next == runs || ending) && ring.isIdle();
+        }
+
+        private boolean goesOn() {
+            ending = ending || !told.goesOn();
+            return !ending;
         }
 
         private long wanted(int run) {

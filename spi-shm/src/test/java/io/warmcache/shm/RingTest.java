@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.warmcache.BusyException;
@@ -32,9 +33,12 @@ import java.util.Map;
 import java.util.Random;
 import java.util.TreeSet;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -66,6 +70,9 @@ class RingTest {
         volatile int mostSubmitted = Integer.MAX_VALUE;
         volatile int enterFails;
         volatile @Nullable Error thrownByWaiting;
+        volatile @Nullable Error thrownByClosing;
+        volatile boolean staysOpen;
+        final AtomicInteger closed = new AtomicInteger();
         volatile Results results = (slot, result) -> result;
 
         /** What a read is said to have come to. */
@@ -100,6 +107,19 @@ class RingTest {
         }
 
         @Override
+        public void close(int ring) {
+            if (!staysOpen) {
+                kernel.close(ring);
+                closed.incrementAndGet();
+            }
+            Error thrown = thrownByClosing;
+            thrownByClosing = null;
+            if (thrown != null) {
+                throw thrown;
+            }
+        }
+
+        @Override
         public int result(int slot, int result) {
             return results.of(slot, result);
         }
@@ -110,6 +130,13 @@ class RingTest {
         final List<Integer> order = new ArrayList<>();
         final Map<Integer, Throwable> failures = new java.util.TreeMap<>();
         volatile @Nullable Error thrown;
+        /** So many are wanted. */
+        int wanted = Integer.MAX_VALUE;
+
+        @Override
+        public boolean goesOn() {
+            return order.size() < wanted;
+        }
 
         @Override
         public void ended(int run, @Nullable Throwable failure) {
@@ -390,6 +417,7 @@ class RingTest {
                     case 5 -> -ECANCELED;
                     case 6 -> -Libc.EINVAL;
                     case 7 -> 0;
+                    case 9 -> -Libc.EINTR;
                     default -> result;
                 };
         ShmBackend b = attach(null);
@@ -467,6 +495,7 @@ class RingTest {
             default -> calls.registerFails = 12;
         }
         ShmBackend b = attach(null);
+        b.rings().wantingNanos = TimeUnit.DAYS.toNanos(1);
         ShmFile f = map(b);
         for (int round = 0; round < 3; round++) {
             Runs runs = new Runs(9, 3, round);
@@ -670,18 +699,197 @@ class RingTest {
         runs.checkAll(next);
     }
 
+    private Rings rings(BooleanSupplier filtered) throws IOException {
+        return new Rings(2, filtered, calls, Libc.open(path.toString(), Libc.O_RDWR, 0), null);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {Libc.EMFILE, Libc.ENFILE, Libc.ENOMEM})
+    void wantOfDescriptorsOrMemoryMayPass(int errno) throws Exception {
+        Rings rings = rings(() -> false);
+        rings.wantingNanos = TimeUnit.DAYS.toNanos(1);
+        calls.setupFails = errno;
+        assertNull(rings.take());
+        assertNull(rings.take());
+        assertFalse(rings.hasOne());
+        assertEquals(1, calls.setups.get(), "tried again at once");
+        calls.setupFails = 0;
+        rings.wantingNanos = 0;
+        assertTrue(rings.hasOne());
+        Ring first = rings.take();
+        Ring second = rings.take();
+        assertNotNull(first);
+        assertNotNull(second);
+        assertEquals(3, calls.setups.get());
+        first.taken = false;
+        second.taken = false;
+        rings.close();
+    }
+
+    @Test
+    void aKernelWithoutThemIsNotAskedAgain() throws Exception {
+        Rings rings = rings(() -> false);
+        rings.wantingNanos = 0;
+        calls.setupFails = ENOSYS;
+        assertNull(rings.take());
+        assertFalse(rings.hasOne());
+        assertNull(rings.take());
+        assertEquals(1, calls.setups.get());
+        rings.close();
+    }
+
+    @Test
+    void aFilterThatIsPutOnLaterKeepsTheKernelFromBeingAskedForAnother() throws Exception {
+        AtomicBoolean filtered = new AtomicBoolean();
+        Rings rings = rings(filtered::get);
+        Ring first = rings.take();
+        assertNotNull(first);
+        filtered.set(true);
+        assertNull(rings.take());
+        assertEquals(1, calls.setups.get());
+        first.taken = false;
+        rings.close();
+    }
+
+    @Test
+    void aThreadMayHaveANameOfAnyBytes() throws Exception {
+        assumeFalse(Rings.isFiltered(), "a filter is in force here");
+        FutureTask<Boolean> named = new FutureTask<>(() -> {
+            Files.write(Path.of("/proc/thread-self/comm"), new byte[] {(byte) 0xC3, (byte) 0x28, (byte) 0xFF});
+            return Rings.isFiltered();
+        });
+        new Thread(named, "named").start();
+        assertFalse(named.get(60, TimeUnit.SECONDS), "its own name taken for a filter");
+    }
+
+    /** As if stack were exhausted: each call of this ring fails, and it has nothing to wait for. */
+    @Test
+    void whatFailsBeforeAReadIsBegunWaitsForNothing() throws Exception {
+        AtomicBoolean fails = new AtomicBoolean();
+        ShmBackend b = attach(step -> {
+            if (step.equals("begin.filling") && fails.get()) {
+                throw new StackOverflowError("says the test");
+            }
+        });
+        ShmFile f = map(b);
+        assertEquals(Ring.ENTRIES, f.runsAtOnce());
+        Ring ring = b.rings().take();
+        assertNotNull(ring);
+        calls.staysOpen = true;
+        ring.close();
+        calls.staysOpen = false;
+        ring.taken = false;
+        for (boolean early : new boolean[] {true, false}) {
+            fails.set(early);
+            Runs runs = new Runs(9, 3, 1);
+            FutureTask<Boolean> fill = new FutureTask<>(() -> {
+                runs.fill(f, new Told());
+                return true;
+            });
+            Thread filler = new Thread(fill, "fill");
+            filler.setDaemon(true);
+            filler.start();
+            try {
+                ExecutionException e = assertThrows(ExecutionException.class, () -> fill.get(60, TimeUnit.SECONDS));
+                assertEquals(
+                        early ? StackOverflowError.class : IllegalStateException.class,
+                        e.getCause().getClass());
+                assertFalse(ring.taken);
+            } finally {
+                ring.taken = false; // else nobody could close it
+            }
+            runs.release(b);
+        }
+        f.close();
+        b.close();
+        assertEquals(List.of(), rings());
+        assertTrue(env.attach(config("threads")).attachReport().warm());
+    }
+
+    @Test
+    void aRingThatCannotBeClosedKeepsNeitherTheOthersNorTheSegment() throws Exception {
+        ShmBackend b = attach(null);
+        Ring first = b.rings().take();
+        Ring second = b.rings().take();
+        assertNotNull(first);
+        assertNotNull(second);
+        first.taken = false;
+        second.taken = false;
+        calls.thrownByClosing = new StackOverflowError("says the test");
+        b.close();
+        assertEquals(2, calls.closed.get());
+        assertEquals(List.of(), rings());
+        ShmBackend next = env.attach(config("threads"));
+        assertTrue(next.attachReport().warm() && next.attachReport().cleanStop());
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {Integer.MAX_VALUE, 0})
+    void runsThatAreNotWantedAnyMoreAreLeftOut(int mostSubmitted) throws Exception {
+        ShmBackend b = attach(null);
+        ShmFile f = map(b);
+        calls.mostSubmitted = mostSubmitted;
+        Runs runs = new Runs(150, 1, 5);
+        Told told = new Told();
+        told.wanted = 3;
+        runs.fill(f, told);
+        assertEquals(Map.of(), told.failures);
+        int most = mostSubmitted == 0 ? 3 : 2 * Ring.ENTRIES;
+        assertTrue(told.order.size() >= 3 && told.order.size() <= most, () -> "" + told.order);
+        assertNothingUnderWay();
+        for (int i = 0; i < 150; i++) {
+            if (told.order.contains(i)) {
+                runs.check(b, i);
+            } else {
+                runs.checkNotUsed(b, i);
+            }
+        }
+        runs.release(b);
+        Told again = new Told();
+        runs.fill(f, again);
+        again.assertAll(150);
+        runs.checkAll(b);
+        f.close();
+    }
+
+    @Test
+    void whoFindsAllRingsInUseIsLeftAllRuns() throws Exception {
+        ShmBackend b = attach(null);
+        ShmFile f = map(b);
+        List<Ring> taken = new ArrayList<>();
+        for (Ring ring = b.rings().take(); ring != null; ring = b.rings().take()) {
+            taken.add(ring);
+        }
+        Runs runs = new Runs(30, 2, 4);
+        Told told = new Told();
+        try {
+            assertEquals(1, f.runsAtOnce());
+            runs.fill(f, told);
+            assertEquals(List.of(), told.order);
+            for (int i = 0; i < 30; i++) {
+                runs.checkNotUsed(b, i);
+            }
+        } finally {
+            taken.forEach(ring -> ring.taken = false);
+        }
+        runs.fill(f, told);
+        told.assertAll(30);
+        runs.checkAll(b);
+        f.close();
+    }
+
     @Test
     void afterTheCloseThereIsNoRing() throws Exception {
-        Rings rings = new Rings(2, calls, Libc.open(path.toString(), Libc.O_RDWR, 0), null);
+        Rings rings = rings(() -> false);
         Ring first = rings.take();
         Ring second = rings.take();
         assertNotNull(first);
         assertNotNull(second);
         assertNull(rings.take());
         assertFalse(rings.hasOne());
-        first.give();
+        first.taken = false;
         assertTrue(rings.hasOne());
-        second.give();
+        second.taken = false;
         rings.close();
         assertNull(rings.take());
         assertFalse(rings.hasOne());
@@ -690,7 +898,7 @@ class RingTest {
     }
 
     @Test
-    void callersBeyondTheRingsReadOneByOne() throws Exception {
+    void callersAtOnceReadAllOrNothingEach() throws Exception {
         ShmBackend b = attach(null);
         ShmFile f = map(b);
         int threads = 8;
@@ -707,7 +915,9 @@ class RingTest {
                 for (int round = 0; round < 20; round++) {
                     runs.release(b);
                     told.order.clear();
-                    runs.fill(f, told);
+                    while (told.order.isEmpty()) {
+                        runs.fill(f, told); // or was left out, as others have all rings
+                    }
                     told.assertAll(30);
                 }
                 return told;
