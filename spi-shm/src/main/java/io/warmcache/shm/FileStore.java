@@ -13,6 +13,8 @@ import java.lang.foreign.MemorySegment;
 import java.nio.file.FileSystems;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.StampedLock;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +27,11 @@ import org.jspecify.annotations.Nullable;
  */
 final class FileStore implements BackingStore {
     private static final int BLOCK = Layout.BLOCK;
+
+    private static final long POLL_NANOS = 3_000_000;
+
+    /** For how long the lock of a process that is gone is waited for: the kernel may have reads of it to end. */
+    private static final long GONE_NANOS = TimeUnit.SECONDS.toNanos(2);
 
     private final int fd;
     private final String name;
@@ -128,10 +135,20 @@ final class FileStore implements BackingStore {
     }
 
     static FileStore open(Path file, MapOptions options) throws IOException {
+        return open(file, options, GONE_NANOS);
+    }
+
+    /**
+     * Opens and locks a file.
+     *
+     * @param patience for how long the lock of a holder is waited for who is gone, in nanoseconds
+     * @throws BusyException if another one has it
+     */
+    static FileStore open(Path file, MapOptions options, long patience) throws IOException {
         String path = path(file);
         for (int attempt = 0; attempt < 10; attempt++) {
             var _ = identify(file, options);
-            FileStore store = tryOpen(path, options);
+            FileStore store = tryOpen(path, options, patience);
             if (store != null) {
                 return store;
             }
@@ -140,7 +157,7 @@ final class FileStore implements BackingStore {
     }
 
     /** Null if the file was replaced by another of the same name meanwhile. */
-    private static @Nullable FileStore tryOpen(String path, MapOptions options) throws IOException {
+    private static @Nullable FileStore tryOpen(String path, MapOptions options, long patience) throws IOException {
         int kept = RefusedFiles.take(Libc.stat(path, true), options.readOnly());
         int fd = kept >= 0 ? kept : Libc.open(path, options.readOnly() ? Libc.O_RDONLY : Libc.O_RDWR, 0);
         boolean done = false;
@@ -150,8 +167,10 @@ final class FileStore implements BackingStore {
             if (!Libc.tryLock(fd, path)) {
                 // Only now: /proc/locks has a line for each file that is mapped.
                 long holder = ProcLocks.holder(stat);
-                done = RefusedFiles.keep(stat, options.readOnly(), fd, holder == PidNamespace.selfInProc());
-                throw busy(path, holder);
+                if (!ProcLocks.isGone(holder) || !awaitLock(fd, path, patience)) {
+                    done = RefusedFiles.keep(stat, options.readOnly(), fd, holder == PidNamespace.selfInProc());
+                    throw busy(path, holder);
+                }
             }
             FileStat named = statOrNull(path);
             if (named == null || !named.sameFile(stat)) {
@@ -178,6 +197,25 @@ final class FileStore implements BackingStore {
         } finally {
             if (!done) {
                 Libc.close(fd);
+            }
+        }
+    }
+
+    /** The lock of a process that is gone, or of one that cannot be seen; not ended by an interrupt. */
+    private static boolean awaitLock(int fd, String path, long patience) throws IOException {
+        long deadline = System.nanoTime() + patience;
+        boolean interrupted = false;
+        try {
+            boolean locked = false;
+            while (!locked && System.nanoTime() - deadline < 0) {
+                LockSupport.parkNanos(POLL_NANOS);
+                interrupted |= Thread.interrupted();
+                locked = Libc.tryLock(fd, path);
+            }
+            return locked;
+        } finally {
+            if (interrupted) {
+                Thread.currentThread().interrupt();
             }
         }
     }

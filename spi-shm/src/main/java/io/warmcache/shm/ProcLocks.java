@@ -30,6 +30,25 @@ final class ProcLocks {
         }
     }
 
+    /**
+     * Whether a holder has died, be it that the kernel is not done with its files yet, or cannot be seen, as is one of
+     * another namespace and, in a namespace, one that has died.
+     *
+     * @param pid what {@link #holder(FileStat)} gave
+     */
+    static boolean isGone(long pid) {
+        if (pid == 0) {
+            return true;
+        }
+        try {
+            // Its memory is the first that a dying process gives up.
+            return Files.readAllLines(Path.of("/proc/" + pid + "/status"), StandardCharsets.ISO_8859_1).stream()
+                    .noneMatch(line -> line.startsWith("VmSize:"));
+        } catch (IOException e) {
+            return true;
+        }
+    }
+
     static long holder(List<String> lines, FileStat file) {
         long byInode = 0;
         for (String line : lines) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.warmcache.BusyException;
 import io.warmcache.MapOptions;
@@ -21,6 +22,7 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -167,6 +169,65 @@ class OwnershipTest {
         ShmFile g = Env.map(c, file, MapOptions.DEFAULT);
         assertEquals(Kind.NEW, g.verdict().kind());
         g.close();
+    }
+
+    /**
+     * The lock belongs to the open file, which somebody else keeps after the death of who took it, as the kernel does
+     * until the reads of a dead process have ended.
+     */
+    private static Process lockedByTheDead(Path file) throws Exception {
+        assumeTrue(Files.isExecutable(Path.of("/usr/bin/flock")), "no flock, which takes a lock and ends");
+        Process keeper = new ProcessBuilder(
+                        "bash",
+                        "-c",
+                        "exec 9<>\"$1\" && /usr/bin/flock -x 9 && echo locked && read -r _",
+                        "bash",
+                        file.toString())
+                .redirectError(ProcessBuilder.Redirect.INHERIT)
+                .start();
+        assertEquals("locked", keeper.inputReader().readLine());
+        return keeper;
+    }
+
+    @Test
+    void aFileWhoseOwnerIsDeadIsWaitedForWhileItIsLocked() throws Exception {
+        Path file = env.file("data", new byte[100]);
+        Process keeper = lockedByTheDead(file);
+        try {
+            FutureTask<Boolean> open = new FutureTask<>(() -> {
+                FileStore.open(file, MapOptions.DEFAULT, TimeUnit.MINUTES.toNanos(2)).close();
+                return Thread.interrupted();
+            });
+            Thread opener = new Thread(open, "opener");
+            opener.start();
+            Env.await("a wait", () -> opener.getState() == Thread.State.TIMED_WAITING || open.isDone());
+            assertFalse(open.isDone());
+            opener.interrupt();
+            keeper.getOutputStream().close();
+            assertTrue(open.get(60, TimeUnit.SECONDS), "the interrupt is pending");
+        } finally {
+            keeper.destroyForcibly();
+        }
+    }
+
+    @Test
+    void aFileThatStaysLockedByADeadProcessIsRefusedInTheEnd() throws Exception {
+        Path file = env.file("data", new byte[100]);
+        Process keeper = lockedByTheDead(file);
+        try {
+            assertThrows(BusyException.class, () -> FileStore.open(file, MapOptions.DEFAULT, 10_000_000));
+        } finally {
+            keeper.destroyForcibly();
+        }
+    }
+
+    @Test
+    void aFileOfALivingProcessIsRefusedAtOnce() throws Exception {
+        Path file = env.file("data", new byte[100]);
+        FileStore mine = FileStore.open(file, MapOptions.DEFAULT);
+        assertThrows(
+                BusyException.class, () -> FileStore.open(file, MapOptions.DEFAULT, TimeUnit.DAYS.toNanos(1)));
+        mine.close();
     }
 
     @Test
