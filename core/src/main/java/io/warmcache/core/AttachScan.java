@@ -12,83 +12,149 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
+import java.util.function.IntConsumer;
+import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 import org.roaringbitmap.RoaringBitmap;
 
 /**
  * A2 to A4 of {@code docs/internals.md}, section 8: makes the records that a back end found into words of the index, on
- * as many threads as there are processors.
+ * as many threads as there are processors. Records come in the order of frames, words lie in that of pages: so records
+ * are {@linkplain Buckets sorted into buckets} of some files each, and words made a bucket at a time, which touches a
+ * piece of the index that fits the processor's cache.
  */
 final class AttachScan {
     /** Frames that a thread takes at a time; fewer than two such shares are not worth a thread. */
-    static final int SHARE = 1 << 16;
+    private static final int SHARE = 1 << 16;
 
-    /** Consecutive frames whose words are made together. */
+    /** Shares that are sorted before words are made of them: more would need more memory for what is sorted. */
+    private static final int ROUND = 128;
+
+    /** More would be more places written to by turns than a processor keeps at hand. */
+    private static final int MOST_BUCKETS = 256;
+
+    /** What is sorted takes at most this part of the heap that is not in use. */
+    private static final int HEAP_PART = 4;
+
+    /** Consecutive frames whose files are stored together. */
     private static final int BATCH = 256;
 
-    /** Beside a hint: the record is WRITTEN. */
-    private static final long WRITTEN = 1L << 32;
+    /** How an attach goes about it. */
+    record Plan(int share, int threads, IntFunction<long[]> memory, IntConsumer beforeBucket) {
+        /** The plan of every cache. */
+        static Plan usual() {
+            return of(SHARE);
+        }
+
+        /** For tests, which want several threads, buckets and rounds for a few frames. */
+        static Plan of(int share) {
+            return new Plan(share, Runtime.getRuntime().availableProcessors(), long[]::new, bucket -> {});
+        }
+    }
 
     private final Cache cache;
     private final FrameTable frames;
-    private final int share;
+    private final Plan plan;
     private final AttachProgress progress;
     private final int capacity;
 
-    private final AtomicInteger next = new AtomicInteger();
+    /** Next frame to be read, next bucket to be made words of, and how many frames were read. */
+    private final AtomicInteger nextFrame = new AtomicInteger();
+
+    private final AtomicInteger nextBucket = new AtomicInteger();
     private final AtomicInteger done = new AtomicInteger();
+
+    private volatile @Nullable Throwable failure;
+    private volatile boolean stopped;
 
     /** A page of a file, as a key. */
     private record Key(long fileId, long page) {}
 
-    AttachScan(Cache cache, int share, AttachProgress progress) {
+    AttachScan(Cache cache, Plan plan, AttachProgress progress) {
         this.cache = cache;
-        this.share = share;
+        this.plan = plan;
         this.progress = progress;
         frames = cache.frames;
         capacity = frames.capacity();
     }
 
     /** Returns how many records were not free. */
-    int run(int threads) {
-        int shares = (capacity + share - 1) / share;
-        List<Worker> workers = new ArrayList<>(threads);
+    int run() {
+        Buckets buckets = buckets();
+        List<Found> found = new ArrayList<>(buckets.threads);
+        for (int i = 0; i < buckets.threads; i++) {
+            found.add(new Found(buckets));
+        }
+        Found own = found.get(0);
+        for (int from = 0; from < capacity; ) {
+            int to = from + Math.min(buckets.round, capacity - from);
+            buckets.clear();
+            nextFrame.set(from);
+            inParallel(found, some -> read(some, to, some == own));
+            nextBucket.set(0);
+            inParallel(found, this::place);
+            from = to;
+        }
+        for (Found other : found.subList(1, found.size())) {
+            own.add(other);
+        }
+        own.dropNotReusable();
+        own.release.forEach((int frame) -> cache.backend.release(frame));
+        frames.scanned(own.kept);
+        progress.scanned(capacity, capacity);
+        return own.count;
+    }
+
+    /**
+     * Room for as many records as are sorted together. Not more than a part of what the heap has left, and less if even
+     * that is not to be had: the fewer there are, the more often each piece of the index is come back to.
+     */
+    private Buckets buckets() {
+        int shares = (capacity + plan.share - 1) / plan.share;
+        int count = Math.min(MOST_BUCKETS, Integer.highestOneBit(2 * shares - 1));
+        Runtime heap = Runtime.getRuntime();
+        long left = (heap.maxMemory() - heap.totalMemory() + heap.freeMemory()) / HEAP_PART;
+        int round = Math.min(ROUND, shares);
+        while (round > 1 && Buckets.bytes(round * plan.share, Math.min(plan.threads, round), count) > left) {
+            round /= 2;
+        }
+        while (true) {
+            try {
+                return new Buckets(plan, round * plan.share, Math.min(plan.threads, round), count);
+            } catch (OutOfMemoryError e) {
+                if (round == 1) {
+                    throw e;
+                }
+                round /= 2;
+            }
+        }
+    }
+
+    /** Does some work on all threads that can be had, and returns when it is done; the first is the caller's own. */
+    private void inParallel(List<Found> found, Consumer<Found> work) {
+        List<Worker> workers = new ArrayList<>(found.size());
         try {
-            for (int i = 1; i < Math.min(threads, shares); i++) {
+            for (Found other : found.subList(1, found.size())) {
                 try {
-                    Worker worker = new Worker();
+                    Worker worker = new Worker(other, work);
                     workers.add(worker);
                     worker.start();
                 } catch (OutOfMemoryError e) {
                     break; // no thread to be had: fewer will do, and one that never started has found nothing
                 }
             }
-            Found own = new Found();
-            while (scanShare(own)) {
-                progress.scanned(done.get(), capacity);
-            }
-            return finish(own, workers);
+            work.accept(found.get(0));
         } catch (Throwable t) {
-            next.set(capacity); // so that the others end; what they found ends with the back end
+            stopped = true; // so that the others end; what they found ends with the back end
             throw t;
         } finally {
             join(workers);
         }
-    }
-
-    private int finish(Found all, List<Worker> workers) {
-        join(workers);
-        for (Worker worker : workers) {
-            if (worker.failure != null) {
-                throw new IllegalStateException("reading what is in memory failed: " + worker.failure, worker.failure);
-            }
-            all.add(worker.found);
+        Throwable failed = failure;
+        if (failed != null) {
+            throw new IllegalStateException("reading what is in memory failed: " + failed, failed);
         }
-        all.dropNotReusable();
-        all.release.forEach((int frame) -> cache.backend.release(frame));
-        frames.scanned(all.kept);
-        progress.scanned(capacity, capacity);
-        return all.count;
     }
 
     /** Waits for threads to end, whatever interrupts come meanwhile. */
@@ -109,65 +175,199 @@ final class AttachScan {
         }
     }
 
-    /** Scans the next share; returns false if there is none. */
-    private boolean scanShare(Found into) {
-        int from = next.getAndUpdate(n -> Math.min(n + share, capacity));
-        if (from >= capacity) {
-            return false;
-        }
-        int to = Math.min(from + share, capacity);
-        cache.backend.survivors(from, to, into);
-        into.flush();
-        done.addAndGet(to - from);
-        return true;
-    }
-
     private final class Worker extends Thread {
-        final Found found = new Found();
-        @Nullable Throwable failure;
+        private final Found found;
+        private final Consumer<Found> work;
 
-        Worker() {
+        Worker(Found found, Consumer<Found> work) {
             super("warmcache-attach-" + cache.config.name());
             setDaemon(true);
+            this.found = found;
+            this.work = work;
         }
 
         @Override
         public void run() {
             try {
-                boolean more;
-                do {
-                    more = scanShare(found);
-                } while (more);
+                work.accept(found);
             } catch (Throwable t) {
                 failure = t;
+                stopped = true;
+            }
+        }
+    }
+
+    /** The first half of a round: shares of frames below {@code to}. */
+    private void read(Found into, int to, boolean telling) {
+        while (!stopped) {
+            int from = nextFrame.getAndUpdate(n -> Math.min(n + plan.share, to));
+            if (from >= to) {
+                return;
+            }
+            int end = Math.min(from + plan.share, to);
+            cache.backend.survivors(from, end, into);
+            into.flush();
+            int all = done.addAndGet(end - from);
+            if (telling) {
+                progress.scanned(all, capacity);
+            }
+        }
+    }
+
+    /** The second half: one bucket after the other, whoever filled it. */
+    private void place(Found by) {
+        while (!stopped) {
+            int bucket = nextBucket.getAndIncrement();
+            if (bucket >= by.buckets.count) {
+                return;
+            }
+            plan.beforeBucket.accept(bucket);
+            by.place(bucket);
+        }
+    }
+
+    /**
+     * Records to make words of, two longs each: the file's number; page, frame, and what goes into the word. All of a
+     * file are in one bucket. A bucket is a chain of chunks of one array for each thread that fills it.
+     */
+    private static final class Buckets {
+        private static final int CHUNK = 128;
+        private static final int CHUNK_LONGS = 2 * CHUNK;
+
+        private static final int PAGE_SHIFT = 32;
+        private static final int FRAME_SHIFT = 8;
+        private static final int FRAME_MASK = (1 << TranslationWord.FRAME_BITS) - 1;
+        private static final int WRITTEN = 4;
+        private static final int USES_MASK = 3;
+
+        /** Frames of a round, and the threads that read and place them. */
+        final int round;
+
+        final int threads;
+
+        /** Buckets, a power of two; the upper bits of a hash say which is a file's. */
+        final int count;
+
+        private final int shift;
+
+        final long[] records;
+
+        /** The chunk that was filled before each, by the same thread for the same bucket; -1 if there is none. */
+        private final int[] before;
+
+        private final AtomicInteger taken = new AtomicInteger();
+
+        /** By thread, then bucket. */
+        private final List<Chains> chains = new ArrayList<>();
+
+        Buckets(Plan plan, int round, int threads, int count) {
+            this.round = round;
+            this.threads = threads;
+            this.count = count;
+            shift = Long.SIZE - Integer.numberOfTrailingZeros(count);
+            int chunks = chunks(round, threads, count);
+            records = plan.memory.apply(chunks * CHUNK_LONGS);
+            before = new int[chunks];
+        }
+
+        /** Enough, since of the chunks of each thread and bucket all but one are full. */
+        private static int chunks(int round, int threads, int count) {
+            return (round + CHUNK - 1) / CHUNK + threads * count;
+        }
+
+        static long bytes(int round, int threads, int count) {
+            return (long) chunks(round, threads, count) * (CHUNK_LONGS * Long.BYTES + Integer.BYTES);
+        }
+
+        void clear() {
+            taken.set(0);
+            chains.forEach(Chains::clear);
+        }
+
+        Chains chains() {
+            Chains made = new Chains();
+            chains.add(made);
+            return made;
+        }
+
+        private int bucket(long fileId) {
+            return count == 1 ? 0 : (int) ((fileId * 0x9E37_79B9_7F4A_7C15L) >>> shift);
+        }
+
+        static long page(long record) {
+            return record >>> PAGE_SHIFT;
+        }
+
+        static int frame(long record) {
+            return (int) (record >>> FRAME_SHIFT) & FRAME_MASK;
+        }
+
+        static int uses(long record) {
+            return (int) record & USES_MASK;
+        }
+
+        static boolean isWritten(long record) {
+            return (record & WRITTEN) != 0;
+        }
+
+        /** What one thread has put into each bucket. */
+        final class Chains {
+            /** The chunk filled last, or -1. */
+            private final int[] last = new int[count];
+
+            /** Where the next record goes; at the beginning of a chunk: into a new one. */
+            private final int[] at = new int[count];
+
+            Chains() {
+                clear();
+            }
+
+            void clear() {
+                Arrays.fill(last, -1);
+                Arrays.fill(at, 0);
+            }
+
+            void add(long fileId, long page, int frame, int uses, boolean written) {
+                int bucket = bucket(fileId);
+                int to = at[bucket];
+                if (to % CHUNK_LONGS == 0) {
+                    to = enlarge(bucket);
+                }
+                records[to] = fileId;
+                records[to + 1] = (page << PAGE_SHIFT) | ((long) frame << FRAME_SHIFT) | (written ? WRITTEN : 0) | uses;
+                at[bucket] = to + 2;
+            }
+
+            private int enlarge(int bucket) {
+                int chunk = taken.getAndIncrement();
+                before[chunk] = last[bucket];
+                last[bucket] = chunk;
+                return chunk * CHUNK_LONGS;
             }
         }
     }
 
     /** What one thread has found. */
     private final class Found implements SurvivorVisitor {
+        final Buckets buckets;
         final RoaringBitmap release = new RoaringBitmap();
         final Set<Key> notReusable = new HashSet<>();
         int count;
         int kept;
         private final Files files = new Files();
-
-        private int batched;
-        private int firstFrame;
+        private final Buckets.Chains chains;
         private int lastFrame = -1;
-        private final int[] batchFrames = new int[BATCH];
-        private final long[] batchFileIds = new long[BATCH];
-        private final long[] batchPages = new long[BATCH];
-        private final long[] batchHints = new long[BATCH];
-        private final @Nullable CachedFile[] batchFiles = new @Nullable CachedFile[BATCH];
-        private final long[][] @Nullable [] batchNears = new long[BATCH][][];
-        private final long[] @Nullable [] batchLeaves = new long[BATCH] @Nullable [];
-        private final long[] batchWords = new long[BATCH];
 
-        /** Of what was claimed, by the distance from {@link #firstFrame}. */
-        private final @Nullable CachedFile[] ownFiles = new @Nullable CachedFile[BATCH];
+        /** Files of {@link #batched} frames from {@link #firstFrame} on, to be stored by one copy. */
+        private final @Nullable CachedFile[] batch = new @Nullable CachedFile[BATCH];
 
-        private final long[] @Nullable [] ownLeaves = new long[BATCH] @Nullable [];
+        private int firstFrame;
+        private int batched;
+
+        Found(Buckets buckets) {
+            this.buckets = buckets;
+            chains = buckets.chains();
+        }
 
         @Override
         public void survivor(int frame, long fileId, long page, FrameState state, int hint) {
@@ -176,87 +376,99 @@ final class AttachScan {
                 return;
             }
             if (frame <= lastFrame) {
-                throw new IllegalStateException("the back end reports frame " + frame + " after " + lastFrame);
+                throw outOfOrder(frame);
             }
             lastFrame = frame;
-            if (batched > 0 && frame - firstFrame >= BATCH) {
+            count++;
+            int known = files.slotOf(fileId); // which may make the tables anew
+            CachedFile file = files.files[known];
+            if (file == null) {
+                drop(frame, DropReason.UNKNOWN_FILE, fileId, page);
+                return;
+            }
+            batch(frame, file);
+            frames.found(frame, page, hint);
+            chains.add(fileId, page, frame, Replacement.usesOf(hint), state == FrameState.WRITTEN);
+        }
+
+        private IllegalStateException outOfOrder(int frame) {
+            return new IllegalStateException("the back end reports frame " + frame + " after " + lastFrame);
+        }
+
+        /** A reference stored into a table is work for the collector, which 256 that are copied together share. */
+        private void batch(int frame, CachedFile file) {
+            if (frame - firstFrame >= BATCH) {
                 flush();
             }
             if (batched == 0) {
                 firstFrame = frame;
             }
-            batchFrames[batched] = frame;
-            batchFileIds[batched] = fileId;
-            batchPages[batched] = page;
-            batchHints[batched++] = Integer.toUnsignedLong(hint) | (state == FrameState.WRITTEN ? WRITTEN : 0);
+            int index = frame - firstFrame;
+            while (batched < index) {
+                batch[batched++] = null;
+            }
+            batch[index] = file;
+            batched = index + 1;
         }
 
-        /**
-         * Makes words of what was collected. A claim is a full fence, and so is a reference stored into a table (the
-         * collector's barrier), behind which the processor waits for one cache line at a time. So what a frame needs is
-         * looked up for the whole batch before, nothing else is stored between the claims, and references are stored by
-         * one copy.
-         */
+        /** At the end of a share, and of a batch. */
         void flush() {
-            for (int i = 0; i < batched; i++) {
-                int slot = files.slotOf(batchFileIds[i]);
-                batchFiles[i] = files.files[slot];
-                batchNears[i] = files.nears[slot]; // read with the table, not with an object of each file
-            }
-            for (int i = 0; i < batched; i++) {
-                batchLeaves[i] = leaf(batchFiles[i], batchNears[i], batchPages[i]);
-            }
-            for (int i = 0; i < batched; i++) {
-                long[] leaf = batchLeaves[i];
-                batchWords[i] = leaf == null ? 0 : TranslationWord.acquire(leaf, RadixIndex.slot(batchPages[i]));
-            }
-            for (int i = 0; i < batched; i++) {
-                CachedFile file = batchFiles[i];
-                long[] leaf = batchLeaves[i];
-                if (file == null || leaf == null) {
-                    drop(batchFrames[i], DropReason.UNKNOWN_FILE, batchFileIds[i], batchPages[i]);
-                } else if (claim(leaf, i)) {
-                    ownFiles[batchFrames[i] - firstFrame] = file;
-                    ownLeaves[batchFrames[i] - firstFrame] = leaf;
-                    if ((batchHints[i] & WRITTEN) != 0) {
-                        file.mayHoldWritten = true;
-                    }
-                } else {
-                    drop(batchFrames[i], DropReason.DUPLICATE, file.fileId, batchPages[i]);
-                    if (!Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
-                        notReusable.add(new Key(file.fileId, batchPages[i]));
-                    }
-                }
-            }
-            for (int i = 0; i < batched; i++) {
-                if (ownFiles[batchFrames[i] - firstFrame] != null) {
-                    frames.found(batchFrames[i], batchPages[i], (int) batchHints[i]);
-                    kept++;
-                }
-            }
-            if (batched > 0) {
-                int covered = batchFrames[batched - 1] - firstFrame + 1;
-                frames.found(firstFrame, ownFiles, ownLeaves, covered);
-                Arrays.fill(ownFiles, 0, covered, null);
-                Arrays.fill(ownLeaves, 0, covered, null);
-            }
-            count += batched;
+            frames.found(firstFrame, batch, batched);
             batched = 0;
         }
 
-        /** Most pages are among a file's first, whose leaves are found without a look at the file itself. */
-        private static long @Nullable [] leaf(@Nullable CachedFile file, long[] @Nullable [] near, long page) {
-            long[] leaf = RadixIndex.near(near, page);
-            return leaf != null || file == null ? leaf : file.index.leafOrCreate(page);
+        /** Makes words of what all threads have put into a bucket. */
+        void place(int bucket) {
+            for (Buckets.Chains some : buckets.chains) {
+                int end = some.at[bucket];
+                int chunk = some.last[bucket];
+                while (chunk >= 0) {
+                    place(chunk * Buckets.CHUNK_LONGS, end);
+                    chunk = buckets.before[chunk];
+                    end = (chunk + 1) * Buckets.CHUNK_LONGS; // all but the last are full
+                }
+            }
         }
 
-        /** EMPTY words of a tree that was just made are 0; another thread may meet the same key. */
-        private boolean claim(long[] leaf, int i) {
-            long found = TranslationWord.withUses(
-                    TranslationWord.of(TranslationWord.EMPTY, TranslationWord.UNVERIFIED, batchFrames[i]),
-                    Replacement.usesOf((int) batchHints[i]));
-            return batchWords[i] == TranslationWord.EMPTY
-                    && TranslationWord.cas(leaf, RadixIndex.slot(batchPages[i]), TranslationWord.EMPTY, found);
+        private void place(int from, int to) {
+            long[] records = buckets.records;
+            for (int i = from; i < to; i += 2) {
+                place(records[i], records[i + 1]);
+            }
+        }
+
+        /** Nobody else has the index of the file now, so words need no fence; and a new tree's are 0, EMPTY. */
+        private void place(long fileId, long record) {
+            int known = files.slotOf(fileId);
+            long page = Buckets.page(record);
+            long[] leaf = RadixIndex.near(files.nears[known], page); // where most are, without a look at the file
+            if (leaf == null) {
+                leaf = files.known(known).index.leafOrCreate(page);
+            }
+            int slot = RadixIndex.slot(page);
+            int frame = Buckets.frame(record);
+            if (TranslationWord.plain(leaf, slot) != TranslationWord.EMPTY) {
+                duplicate(frame, fileId, page);
+                return;
+            }
+            TranslationWord.setPlain(
+                    leaf,
+                    slot,
+                    TranslationWord.withUses(
+                            TranslationWord.of(TranslationWord.EMPTY, TranslationWord.UNVERIFIED, frame),
+                            Buckets.uses(record)));
+            kept++;
+            if (Buckets.isWritten(record)) {
+                files.known(known).mayHoldWritten = true;
+            }
+        }
+
+        private void duplicate(int frame, long fileId, long page) {
+            drop(frame, DropReason.DUPLICATE, fileId, page);
+            frames.notFound(frame);
+            if (!Mutation.DUPLICATES_NOT_DROPPED.isOn()) {
+                notReusable.add(new Key(fileId, page));
+            }
         }
 
         @Override
@@ -327,18 +539,29 @@ final class AttachScan {
         /** Where a positive number is; its file there is null if the back end does not know it. */
         int slotOf(long fileId) {
             int i = indexOf(fileId);
-            if (ids[i] != fileId) {
-                if (size >= ids.length / 2) {
-                    grow();
-                    i = indexOf(fileId);
-                }
-                size++;
-                ids[i] = fileId;
-                CachedFile file = cache.backend.knowsFile(fileId) ? cache.fileOf(fileId) : null;
-                files[i] = file;
-                nears[i] = file == null ? NO_LEAVES : file.index.near;
+            return ids[i] == fileId ? i : add(fileId);
+        }
+
+        private int add(long fileId) {
+            if (size >= ids.length / 2) {
+                grow();
             }
+            int i = indexOf(fileId);
+            size++;
+            ids[i] = fileId;
+            CachedFile file = cache.backend.knowsFile(fileId) ? cache.fileOf(fileId) : null;
+            files[i] = file;
+            nears[i] = file == null ? NO_LEAVES : file.index.near;
             return i;
+        }
+
+        /** The file of a record that was sorted: known when it was read. */
+        CachedFile known(int slot) {
+            CachedFile file = files[slot];
+            if (file == null) {
+                throw new IllegalStateException("the back end has forgotten file " + ids[slot]);
+            }
+            return file;
         }
 
         /** Numbers are given one after the other, so they lie beside each other. */

@@ -156,7 +156,7 @@ final class Cache implements PageCache {
             CacheConfig config, FrameBackendProvider provider, BackendConfig backendConfig, AttachProgress progress)
             throws IOException {
         return open(
-                config, provider, backendConfig, VERSION_BITS, FileDisk.INSTANCE, AttachScan.SHARE, progress);
+                config, provider, backendConfig, VERSION_BITS, FileDisk.INSTANCE, AttachScan.Plan.usual(), progress);
     }
 
     /**
@@ -170,7 +170,7 @@ final class Cache implements PageCache {
             int versionBits,
             ImageDisk disk)
             throws IOException {
-        return open(config, provider, backendConfig, versionBits, disk, AttachScan.SHARE, (frames, of) -> {});
+        return open(config, provider, backendConfig, versionBits, disk, AttachScan.Plan.usual(), (frames, of) -> {});
     }
 
     /** As above, for tests that want several threads to attach a few frames. */
@@ -180,7 +180,7 @@ final class Cache implements PageCache {
             BackendConfig backendConfig,
             int versionBits,
             ImageDisk disk,
-            int share,
+            AttachScan.Plan plan,
             AttachProgress progress)
             throws IOException {
         long openedAt = System.nanoTime();
@@ -190,7 +190,7 @@ final class Cache implements PageCache {
         Cache cache = null;
         try {
             cache = new Cache(config, backend, versionBits, disk);
-            cache.recovery.attach(openedAt, share, progress);
+            cache.recovery.attach(openedAt, plan, progress);
             if (!"off".equals(config.options().get(OPTION_MAINTENANCE))) {
                 cache.maintenance.start();
                 cache.images.start();

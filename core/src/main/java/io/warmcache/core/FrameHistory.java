@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
  *  | source  | validated| since            | written         |
  *  +---------+----------+------------------+-----------------+
  * </pre>
- * Times are tenths of a second since the cache was opened, plus 1; 0 for never. They stop at 1.7 years.
+ * Times are tenths of a second since the cache was opened, plus 1; 0 for never. They stop at 1.7 years. A word that was
+ * never written is that of a frame found in memory when the cache was opened, so that an attach need not write it.
  */
 final class FrameHistory {
     /** How a frame came by its content. */
@@ -49,6 +50,8 @@ final class FrameHistory {
     private static final int SOURCE_SHIFT = 61;
     private static final int CHECK_SHIFT = 58;
 
+    private static final long FOUND_WORD = (long) FOUND << SOURCE_SHIFT | 1L << TIME_BITS;
+
     private final long[] words;
     private final long openedMillis = System.currentTimeMillis();
 
@@ -66,28 +69,24 @@ final class FrameHistory {
         words[frame] = (long) source << SOURCE_SHIFT | now() << TIME_BITS;
     }
 
-    /** The frame was found in memory when the cache was opened. */
-    void found(int frame) {
-        words[frame] = (long) FOUND << SOURCE_SHIFT | 1L << TIME_BITS;
-    }
-
     void validated(int frame, Check check) {
-        words[frame] = (words[frame] & (7L << SOURCE_SHIFT | TIME_MASK))
+        words[frame] = (word(frame) & (7L << SOURCE_SHIFT | TIME_MASK))
                 | (long) check.number << CHECK_SHIFT
                 | now() << TIME_BITS;
     }
 
     void written(int frame) {
-        words[frame] = (words[frame] & ~TIME_MASK) | now();
+        words[frame] = (word(frame) & ~TIME_MASK) | now();
     }
 
     /** A resize moved the content of a frame. */
     void moved(int from, int to) {
-        words[to] = words[from];
+        words[to] = word(from);
     }
 
     long word(int frame) {
-        return words[frame];
+        long word = words[frame];
+        return word == 0 ? FOUND_WORD : word;
     }
 
     static int source(long word) {

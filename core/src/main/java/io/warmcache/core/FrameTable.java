@@ -88,7 +88,10 @@ final class FrameTable {
     /** All block bits of a page. */
     final int allBlocks;
 
-    /** The leaf, page and file whose word names the frame; checked against the word, since they may be left over. */
+    /**
+     * The leaf, page and file whose word names the frame; checked against the word, since they may be left over. The
+     * leaf is null in a frame found in memory: see {@link #leaf}.
+     */
     private final long[] @Nullable [] leafOf;
 
     final long[] pageOf;
@@ -317,6 +320,21 @@ final class FrameTable {
 
     // ---- owners ----------------------------------------------------------------------------------------------------
 
+    /**
+     * The leaf that should have the word of a frame that was assigned {@code page}; null if the frame holds nothing. A
+     * guess like all that is read without owning the word: it is right if the word names the frame.
+     */
+    private long @Nullable [] leaf(int frame, long page) {
+        long[] leaf = leafOf[frame];
+        if (leaf != null) {
+            return leaf;
+        }
+        // Looked up: an attach meets frames in their order, and leaves in that of pages. The leaf with the word of a
+        // frame stays in the tree, as only one without any word in use is taken out.
+        CachedFile file = fileOf[frame];
+        return file == null ? null : file.index.leaf(page);
+    }
+
     /** Forgets the page of a frame. By the owner of the page's word. */
     void unassign(int frame) {
         CachedFile file = fileOf[frame];
@@ -336,34 +354,29 @@ final class FrameTable {
         lock.lock();
         try {
             CachedFile file = fileOf[frame];
-            long[] leaf = leafOf[frame];
-            return file == null || leaf == null ? null : new Owner(file, leaf, pageOf[frame]);
+            long page = pageOf[frame];
+            long[] leaf = leaf(frame, page);
+            return file == null || leaf == null ? null : new Owner(file, leaf, page);
         } finally {
             lock.unlock();
         }
     }
 
-    /**
-     * A2: a frame found in memory, whose word names it. Until the policy is asked for, nobody else looks here. Its file
-     * and leaf follow.
-     */
+    /** A2: a frame found in memory. Its file follows; nobody else looks here before the scan has ended. */
     void found(int frame, long page, int hint) {
         pageOf[frame] = page;
         survivor[frame] = FOUND | UNVALIDATED;
         savedHints[frame] = hint;
-        history.found(frame);
     }
 
-    /** Files and leaves of {@code count} frames from {@code first} on, null for those that were not found. */
-    void found(int first, @Nullable CachedFile[] files, long[] @Nullable [] leaves, int count) {
+    /** Files of {@code count} frames from {@code first} on, null for those that were not found. */
+    void found(int first, @Nullable CachedFile[] files, int count) {
         System.arraycopy(files, 0, fileOf, first, count);
-        System.arraycopy(leaves, 0, leafOf, first, count);
     }
 
     /** A3: takes {@link #found} back. */
     void notFound(int frame) {
         survivor[frame] = 0;
-        leafOf[frame] = null;
         fileOf[frame] = null;
     }
 
@@ -373,8 +386,9 @@ final class FrameTable {
         lock.lock();
         try {
             policyIsBehind = true;
-            for (int frame = capacity - 1; frame >= 0; frame--) {
-                if (leafOf[frame] == null) {
+            int left = capacity - count;
+            for (int frame = capacity - 1; frame >= 0 && freeCount < left; frame--) {
+                if (fileOf[frame] == null) {
                     free[freeCount++] = frame;
                 }
             }
@@ -422,7 +436,7 @@ final class FrameTable {
             int[] hints = new int[survivors.length];
             int count = 0;
             for (int frame = 0; frame < capacity; frame++) {
-                if (leafOf[frame] != null) {
+                if (fileOf[frame] != null) {
                     hints[count] = savedHints[frame];
                     survivors[count++] = frame;
                 }
@@ -435,7 +449,7 @@ final class FrameTable {
         } catch (OutOfMemoryError e) {
             // Eviction in some order beats none: whoever asks may be in no position to fail.
             for (int frame = 0; frame < capacity; frame++) {
-                if (leafOf[frame] != null) {
+                if (fileOf[frame] != null) {
                     policy.restoreUnordered(frame);
                 }
             }
@@ -480,7 +494,7 @@ final class FrameTable {
             // Without the lock, which every miss needs: most of this is waiting for memory, and most is as it was
             // saved.
             for (int frame = from; frame < to; frame++) {
-                if (leafOf[frame] != null && policy.hint(frame) != savedHints[frame]) {
+                if (fileOf[frame] != null && policy.hint(frame) != savedHints[frame]) {
                     changed[count++] = frame;
                 }
             }
@@ -488,7 +502,7 @@ final class FrameTable {
                 lockPolicy();
                 try {
                     for (int i = first; i < Math.min(count, first + HINTS_AT_ONCE); i++) {
-                        if (leafOf[changed[i]] != null) {
+                        if (fileOf[changed[i]] != null) {
                             saveHint(changed[i]);
                         }
                     }
@@ -721,11 +735,12 @@ final class FrameTable {
 
     /** E2 and E3. */
     private @Nullable Owned own(int frame) {
-        long[] leaf = leafOf[frame];
+        long guess = pageOf[frame];
+        long[] leaf = leaf(frame, guess);
         if (leaf == null) {
             return null;
         }
-        int slot = RadixIndex.slot(pageOf[frame]);
+        int slot = RadixIndex.slot(guess);
         long word = TranslationWord.acquire(leaf, slot);
         if (!evictable(word, frame)
                 || isDirty(frame)
@@ -846,7 +861,7 @@ final class FrameTable {
             lockPolicy();
             try {
                 for (int frame = from; frame < Math.min(to, from + batch); frame++) {
-                    if (leafOf[frame] != null) {
+                    if (fileOf[frame] != null) {
                         keys[count++] = (policy.heat(frame) << FRAME_BITS) | frame;
                     }
                 }
@@ -978,7 +993,7 @@ final class FrameTable {
         while (ranking.next < ranking.victims.length) {
             long key = ranking.victims[ranking.next++];
             int frame = (int) (key & FRAME_MASK);
-            if (frame >= limit || leafOf[frame] == null || policy.heat(frame) >>> TIER_SHIFT > key >>> KEY_TIER_SHIFT) {
+            if (frame >= limit || fileOf[frame] == null || policy.heat(frame) >>> TIER_SHIFT > key >>> KEY_TIER_SHIFT) {
                 continue; // used or loaded anew since it was ranked
             }
             Owned owned = own(frame);
@@ -1058,7 +1073,7 @@ final class FrameTable {
             for (int frame = 0; frame < frames; frame++) {
                 Owner owner = held.get(frame);
                 CachedFile file = fileOf[frame];
-                long[] leaf = leafOf[frame];
+                long[] leaf = leaf(frame, pageOf[frame]);
                 Owner named = file == null || leaf == null ? null : new Owner(file, leaf, pageOf[frame]);
                 if (!Objects.equals(named, owner)) {
                     problem.accept("frame " + frame + " is held by " + owner + ", but names " + named);
@@ -1127,12 +1142,13 @@ final class FrameTable {
         int dirty = 0;
         int latched = 0;
         for (int frame = from; frame < to; frame++) {
-            long[] leaf = leafOf[frame];
+            long page = pageOf[frame];
+            long[] leaf = leaf(frame, page);
             if (leaf == null) {
                 latched += isRetired(frame) ? 0 : 1;
                 continue;
             }
-            long word = TranslationWord.acquire(leaf, RadixIndex.slot(pageOf[frame]));
+            long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
             if (TranslationWord.frame(word) != frame) {
                 continue;
             }
@@ -1167,21 +1183,23 @@ final class FrameTable {
     private final class WordUses implements Replacement.UseCounts {
         @Override
         public int get(int frame) {
-            long[] leaf = leafOf[frame];
+            long page = pageOf[frame];
+            long[] leaf = leaf(frame, page);
             if (leaf == null) {
                 return 0;
             }
-            long word = TranslationWord.acquire(leaf, RadixIndex.slot(pageOf[frame]));
+            long word = TranslationWord.acquire(leaf, RadixIndex.slot(page));
             return TranslationWord.frame(word) == frame ? TranslationWord.uses(word) : 0;
         }
 
         @Override
         public void set(int frame, int uses) {
-            long[] leaf = leafOf[frame];
+            long page = pageOf[frame];
+            long[] leaf = leaf(frame, page);
             if (leaf == null) {
                 return;
             }
-            int slot = RadixIndex.slot(pageOf[frame]);
+            int slot = RadixIndex.slot(page);
             long word = TranslationWord.acquire(leaf, slot);
             long state = TranslationWord.state(word);
             if (TranslationWord.frame(word) == frame

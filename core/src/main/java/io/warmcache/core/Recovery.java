@@ -92,8 +92,8 @@ final class Recovery {
     }
 
     /** A2 to A4; the policy takes its share of it (A5) later. */
-    void attach(long openedAtNanos, int share, AttachProgress progress) throws IOException {
-        found = new AttachScan(cache, share, progress).run(Runtime.getRuntime().availableProcessors());
+    void attach(long openedAtNanos, AttachScan.Plan plan, AttachProgress progress) throws IOException {
+        found = new AttachScan(cache, plan, progress).run();
         cache.resizing.atOpen();
         timeToReady = Duration.ofNanos(System.nanoTime() - openedAtNanos);
     }

@@ -119,6 +119,16 @@ final class TranslationWord {
         return (long) LEAF.getVolatile(leaf, slot);
     }
 
+    /** For whoever is alone with the leaf: no other thread has seen it, or all who have had ended before. */
+    static long plain(long[] leaf, int slot) {
+        return leaf[slot];
+    }
+
+    /** As {@link #plain}. */
+    static void setPlain(long[] leaf, int slot, long word) {
+        leaf[slot] = word;
+    }
+
     static boolean cas(long[] leaf, int slot, long expected, long word) {
         return LEAF.compareAndSet(leaf, slot, expected, word);
     }

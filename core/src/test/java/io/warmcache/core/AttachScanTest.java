@@ -10,14 +10,19 @@ import io.warmcache.CacheConfig;
 import io.warmcache.DropReason;
 import io.warmcache.LatchTimeoutException;
 import io.warmcache.MapOptions;
+import io.warmcache.PagedFile;
 import io.warmcache.WritePolicy;
+import io.warmcache.core.evict.Replacement;
 import io.warmcache.spi.FrameRecord;
 import io.warmcache.spi.FrameState;
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.BitSet;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -25,6 +30,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Random;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -35,59 +43,97 @@ class AttachScanTest {
     private static final CacheConfig QUIET =
             Bench.patient(FRAMES).withOptions(Map.of("core.maintenance", "off"));
 
+    /** A file that no back end knows. */
+    private static final long UNKNOWN = 7777;
+
     private record Key(long file, long page) {}
 
-    /** Files 1 to 3 are known; keys come twice and thrice, and beside records that are not reusable. */
     private static HeapBackend.Segment randomRecords(long seed) throws IOException {
         Random random = new Random(seed);
+        return randomRecords(random, 3, () -> random.nextInt(FRAMES));
+    }
+
+    /** Files 1 to {@code files} are known; keys come twice and thrice, and beside records that are not reusable. */
+    private static HeapBackend.Segment randomRecords(Random random, int files, LongSupplier pages)
+            throws IOException {
         Bench bench = new Bench(QUIET, WritePolicy.WRITE_BACK, Bench.pages(0, 1));
-        List<MemoryStore> stores = List.of(new MemoryStore(new byte[0]), new MemoryStore(new byte[0]));
-        for (MemoryStore store : stores) {
-            bench.cache.map(store, MapOptions.DEFAULT);
+        for (int i = 1; i < files; i++) {
+            bench.cache.map(new MemoryStore(new byte[0]), MapOptions.DEFAULT);
         }
         HeapBackend.Segment segment = bench.segment.copy(QUIET);
         FrameState[] states = FrameState.values();
         for (int frame = 0; frame < FRAMES; frame++) {
             FrameRecord record = segment.records[frame];
             record.state = random.nextInt(10) < 8 ? FrameState.CLEAN : states[random.nextInt(states.length)];
-            record.fileId = random.nextInt(100) == 0 ? 77 : 1 + random.nextInt(3);
-            record.page = random.nextInt(200) == 0 ? -1 : random.nextInt(FRAMES);
+            record.fileId = random.nextInt(100) == 0 ? UNKNOWN : 1 + random.nextInt(files);
+            record.page = random.nextInt(200) == 0 ? -1 : pages.getAsLong();
             segment.hints[frame] = random.nextInt();
         }
         return segment;
     }
 
-    @ParameterizedTest
-    @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8})
-    void keepsEachKeyThatIsThereOnceAndNothingElse(long seed) throws Exception {
-        System.out.println("seed " + seed);
-        HeapBackend.Segment segment = randomRecords(seed);
-        Map<Key, Integer> frameOf = new HashMap<>();
-        Map<Key, Integer> seen = new HashMap<>();
-        Set<Key> spoilt = new HashSet<>();
-        int found = 0;
-        for (int frame = 0; frame < FRAMES; frame++) {
-            FrameRecord record = segment.records[frame];
-            Key key = new Key(record.fileId, record.page);
-            switch (record.state) {
-                case FREE -> {}
-                case FILLING, DIRTY -> {
-                    found++;
-                    spoilt.add(key);
-                }
-                case CLEAN, WRITTEN -> {
-                    found++;
-                    seen.merge(key, 1, Integer::sum);
-                    frameOf.put(key, frame);
+    /** What an attach may keep of some records, and why it drops the others. */
+    private static final class Expected {
+        final Map<Key, Integer> kept = new HashMap<>();
+        final Map<DropReason, Integer> dropped = new EnumMap<>(DropReason.class);
+        final Set<Long> written = new HashSet<>();
+        int found;
+
+        Expected(HeapBackend.Segment segment) {
+            Map<Key, Integer> seen = new HashMap<>();
+            Set<Key> spoilt = new HashSet<>();
+            for (int frame = 0; frame < FRAMES; frame++) {
+                FrameRecord record = segment.records[frame];
+                Key key = new Key(record.fileId, record.page);
+                switch (record.state) {
+                    case FREE -> {}
+                    case FILLING, DIRTY -> {
+                        drop(record.state == FrameState.DIRTY ? DropReason.DIRTY : DropReason.FILLING, 1);
+                        spoilt.add(key);
+                    }
+                    case CLEAN, WRITTEN -> {
+                        if (record.page < 0 || record.page >= RadixIndex.MAX_PAGES) {
+                            drop(DropReason.RECORD_DAMAGED, 1);
+                        } else if (record.fileId == UNKNOWN) {
+                            drop(DropReason.UNKNOWN_FILE, 1);
+                        } else {
+                            found++;
+                            seen.merge(key, 1, Integer::sum);
+                            kept.put(key, frame);
+                        }
+                    }
                 }
             }
+            seen.forEach((key, times) -> {
+                if (times > 1 || spoilt.contains(key)) {
+                    kept.remove(key);
+                    found -= times; // counted again as dropped
+                    drop(DropReason.DUPLICATE, times);
+                } else if (segment.records[kept.get(key)].state == FrameState.WRITTEN) {
+                    written.add(key.file());
+                }
+            });
         }
-        Map<Key, Integer> expected = new HashMap<>(frameOf);
-        expected.keySet().removeIf(
-                key -> key.file() == 77 || key.page() < 0 || seen.get(key) > 1 || spoilt.contains(key));
+
+        private void drop(DropReason reason, int frames) {
+            found += frames;
+            dropped.merge(reason, frames, Integer::sum);
+        }
+    }
+
+    private static void keepsWhatItShould(HeapBackend.Segment segment, AttachScan.Plan plan) throws Exception {
+        Expected expected = new Expected(segment);
+        assertEquals(
+                Set.of(
+                        DropReason.FILLING,
+                        DropReason.DIRTY,
+                        DropReason.DUPLICATE,
+                        DropReason.UNKNOWN_FILE,
+                        DropReason.RECORD_DAMAGED),
+                expected.dropped.keySet());
         List<Integer> progress = new ArrayList<>();
 
-        Cache cache = segment.attach(QUIET, 16, (frames, of) -> {
+        Cache cache = segment.attach(QUIET, plan, (frames, of) -> {
             assertEquals(FRAMES, of);
             progress.add(frames);
         });
@@ -102,16 +148,20 @@ class AttachScanTest {
                 long word = TranslationWord.get(owner.leaf(), RadixIndex.slot(owner.page()));
                 assertEquals(TranslationWord.UNVERIFIED, TranslationWord.state(word));
                 assertEquals(frame, TranslationWord.frame(word));
+                assertEquals(Replacement.usesOf(segment.hints[frame]), TranslationWord.uses(word));
                 kept.put(new Key(owner.file().fileId, owner.page()), frame);
                 used.set(frame);
             }
         }
-        assertEquals(expected, kept);
+        assertEquals(expected.kept, kept);
         assertEquals(FRAMES - kept.size(), cache.frames.freeCount());
-        assertEquals(found, cache.recovery().found());
+        assertEquals(expected.found, cache.recovery().found());
         assertEquals(kept.size(), cache.recovery().kept());
         assertEquals(kept.size(), cache.counters.unvalidated.get());
-        assertTrue(cache.recovery().dropped().get(DropReason.DUPLICATE) > 0);
+        assertEquals(expected.dropped, cache.recovery().dropped());
+        for (CachedFile file : cache.files()) {
+            assertTrue(file.mayHoldWritten || !expected.written.contains(file.fileId), file.name);
+        }
         assertEquals(FRAMES, progress.getLast());
         for (int i = 1; i < progress.size(); i++) {
             assertTrue(progress.get(i) >= progress.get(i - 1), progress.toString());
@@ -124,6 +174,207 @@ class AttachScanTest {
             assertTrue(segment.hints[frame] != 0 || hints[frame] == 0, "a frame without a place in the policy");
         }
         cache.close();
+    }
+
+    private static AttachScan.Plan plan(int share, int threads) {
+        return new AttachScan.Plan(share, threads, long[]::new, bucket -> {});
+    }
+
+    @ParameterizedTest
+    @ValueSource(longs = {1, 2, 3, 4, 5, 6, 7, 8})
+    void keepsEachKeyThatIsThereOnceAndNothingElse(long seed) throws Exception {
+        System.out.println("seed " + seed);
+        keepsWhatItShould(randomRecords(seed), AttachScan.Plan.of(16));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 7, 100, FRAMES})
+    void sharesRoundsAndThreadsMakeNoDifference(int share) throws Exception {
+        for (int threads = 1; threads <= 5; threads++) {
+            keepsWhatItShould(randomRecords(100L * share + threads), plan(share, threads));
+        }
+    }
+
+    /** One key is in every 64th frame: in each thread's shares, each round, and each thread's part of the bucket. */
+    @Test
+    void recordsOfOneKeyFromAllThreadsAndRoundsAreAllDropped() throws Exception {
+        HeapBackend.Segment segment = randomRecords(31);
+        for (int frame = 0; frame < FRAMES; frame += 64) {
+            FrameRecord record = segment.records[frame];
+            record.state = FrameState.CLEAN;
+            record.fileId = 2;
+            record.page = 5;
+        }
+        keepsWhatItShould(segment, plan(4, 4));
+    }
+
+    @Test
+    void moreFilesThanBucketsShareThem() throws Exception {
+        Random random = new Random(32);
+        keepsWhatItShould(randomRecords(random, 700, () -> random.nextInt(5)), plan(1, 3));
+    }
+
+    @Test
+    void pagesFarFromAFilesFirstOnesAreFoundToo() throws Exception {
+        Random random = new Random(33);
+        LongSupplier pages = () -> {
+            int some = random.nextInt(2 * FRAMES);
+            return some % 3 == 0 ? some : RadixIndex.MAX_PAGES - 1 - some * 1_000_003L % RadixIndex.MAX_PAGES;
+        };
+        keepsWhatItShould(randomRecords(random, 3, pages), plan(16, 2));
+    }
+
+    @Test
+    void aRecordOfAPageThatNoFileCanHaveIsDropped() throws Exception {
+        HeapBackend.Segment segment = randomRecords(34);
+        segment.records[17].state = FrameState.WRITTEN;
+        segment.records[17].page = RadixIndex.MAX_PAGES;
+        segment.records[18].state = FrameState.DIRTY;
+        segment.records[18].page = RadixIndex.MAX_PAGES;
+        keepsWhatItShould(segment, plan(16, 2));
+    }
+
+    @Test
+    void lessMemoryForSortingMakesMoreRoundsAndNoMemoryEndsTheOpenWithNothingLost() throws Exception {
+        List<Integer> asked = new ArrayList<>();
+        for (int fits : new int[] {17_000, 8_448, 0}) {
+            asked.clear();
+            HeapBackend.Segment segment = randomRecords(35);
+            HeapBackend.Segment untouched = segment.copy(QUIET);
+            AttachScan.Plan plan = new AttachScan.Plan(
+                    64,
+                    2,
+                    length -> {
+                        asked.add(length);
+                        if (length > fits) {
+                            throw new OutOfMemoryError("says the test");
+                        }
+                        return new long[length];
+                    },
+                    bucket -> {});
+            if (fits == 0) {
+                assertThrows(OutOfMemoryError.class, () -> segment.attach(QUIET, plan, (frames, of) -> {}));
+                assertUntouched(untouched, segment);
+            } else {
+                keepsWhatItShould(segment, plan);
+                assertTrue(asked.getLast() <= fits, asked.toString());
+            }
+        }
+        assertTrue(asked.size() > 3, asked.toString());
+        assertTrue(asked.getLast() < asked.getFirst() / 2, asked.toString());
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void aThreadThatFailsWhileWordsAreMadeEndsTheOpenAndNothingIsLost(boolean opener) throws Exception {
+        HeapBackend.Segment segment = randomRecords(36);
+        HeapBackend.Segment untouched = segment.copy(QUIET);
+        Thread opening = Thread.currentThread();
+        CountDownLatch failing = new CountDownLatch(1);
+        AttachScan.Plan plan = new AttachScan.Plan(16, 2, long[]::new, bucket -> {
+            if (opener == (Thread.currentThread() == opening)) {
+                failing.countDown();
+                throw new IllegalArgumentException("bucket " + bucket);
+            }
+            try { // so that both have a bucket
+                assertTrue(failing.await(60, TimeUnit.SECONDS));
+            } catch (InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        });
+        RuntimeException failed =
+                assertThrows(RuntimeException.class, () -> segment.attach(QUIET, plan, (frames, of) -> {}));
+        Throwable cause = opener ? failed : failed.getCause();
+        assertEquals(opener, failed instanceof IllegalArgumentException);
+        assertTrue(cause instanceof IllegalArgumentException, failed.toString());
+        assertUntouched(untouched, segment);
+        keepsWhatItShould(segment, plan(16, 2));
+    }
+
+    private static void assertUntouched(HeapBackend.Segment untouched, HeapBackend.Segment segment) {
+        for (int frame = 0; frame < FRAMES; frame++) {
+            assertEquals(untouched.records[frame].state, segment.records[frame].state, "frame " + frame);
+        }
+        assertEquals(1, segment.closes);
+    }
+
+    /** The leaf of a frame that was found is looked up each time, whatever has become of it meanwhile. */
+    @Test
+    void framesFoundAreValidatedMovedEvictedAndCutOffLikeAllOthers() throws Exception {
+        int frames = 512;
+        CacheConfig config = CacheConfig.of("found", frames * 4096L)
+                .withMaxCapacity(2L * frames * 4096)
+                .withLatchTimeout(Duration.ofSeconds(60))
+                .withOptions(Map.of("core.maintenance", "off"));
+        int pages = 450;
+        Bench bench = new Bench(config, WritePolicy.WRITE_BACK, Bench.pages(0, pages));
+        MemoryStore other = new MemoryStore(Bench.pages(7, 2 * frames));
+        found(bench, pages);
+        assertTrue(bench.cache.recovery.scrub(100)); // the first of them
+        bench.assertSound();
+        bench.cache.resize(300 * 4096L);
+        bench.assertSound();
+        assertEquals(300, bench.cache.frames.inUse());
+        bench.cache.resize(600 * 4096L);
+        bench.assertSound();
+        readAll(bench, pages);
+
+        found(bench, pages);
+        try (PagedFile file = bench.cache.map(other, MapOptions.DEFAULT)) {
+            MemorySegment page = MemorySegment.ofArray(new byte[1]);
+            for (int i = 0; i < 2 * frames; i++) {
+                for (int uses = 0; uses < 4; uses++) { // more than the pages found
+                    assertEquals(1, file.read(i * 4096L, page));
+                    assertEquals((byte) (7 + i), page.get(ValueLayout.JAVA_BYTE, 0));
+                }
+            }
+            bench.assertSound();
+            assertTrue(bench.cache.counters.evictions.sum() >= pages, "found pages evicted");
+            int leaves = bench.inside().index.leaves();
+            bench.inside().sweep.run();
+            assertTrue(bench.inside().index.leaves() < leaves, "leaves gone with their pages");
+            readAll(bench, pages);
+            bench.assertSound();
+        }
+
+        found(bench, pages);
+        bench.file.truncate(200 * 4096L);
+        bench.inside().sweep.run();
+        assertEquals(4, bench.inside().index.leaves());
+        bench.assertSound();
+        bench.write(200 * 4096L, Bench.filled(9, 4096));
+        assertEquals(9, bench.first(200));
+        readAll(bench, 200);
+        bench.cache.resize(64 * 4096L);
+        bench.assertSound();
+        readAll(bench, 200);
+
+        found(bench, 201);
+        bench.file.close();
+        bench.assertSound();
+        Objects.requireNonNull(bench.segment.evictor).evict(1);
+        assertEquals(0, bench.cache.frames.inUse());
+        bench.assertSound();
+        bench.map();
+        readAll(bench, 200);
+        bench.cache.close();
+    }
+
+    /** Leaves {@code pages} pages to be found, as many as there is room for, by several threads. */
+    private static void found(Bench bench, int pages) throws Exception {
+        bench.cache.resize(512 * 4096L);
+        readAll(bench, pages);
+        bench.file.force();
+        bench.cache = bench.segment.attach(bench.config, plan(16, 3), (frames, of) -> {});
+        bench.map();
+        assertTrue(bench.cache.recovery().kept() >= pages);
+        bench.assertSound();
+    }
+
+    private static void readAll(Bench bench, int pages) throws IOException {
+        for (int page = 0; page < pages; page++) {
+            assertEquals(page == 200 ? bench.store.bytes()[200 * 4096] : (byte) page, (byte) bench.first(page));
+        }
     }
 
     @Test

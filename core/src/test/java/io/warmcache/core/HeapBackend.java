@@ -135,16 +135,24 @@ final class HeapBackend implements FrameBackend {
         }
 
         Cache attach(CacheConfig config, int versionBits, ImageDisk disk) throws IOException {
-            return attach(config, versionBits, disk, AttachScan.SHARE, (frames, of) -> {});
+            return attach(config, versionBits, disk, AttachScan.Plan.usual(), (frames, of) -> {});
         }
 
         /** As if {@code share} frames were enough for a thread of the attach. */
         Cache attach(CacheConfig config, int share, AttachProgress progress) throws IOException {
-            return attach(config, Cache.VERSION_BITS, FileDisk.INSTANCE, share, progress);
+            return attach(config, AttachScan.Plan.of(share), progress);
+        }
+
+        Cache attach(CacheConfig config, AttachScan.Plan plan, AttachProgress progress) throws IOException {
+            return attach(config, Cache.VERSION_BITS, FileDisk.INSTANCE, plan, progress);
         }
 
         private Cache attach(
-                CacheConfig config, int versionBits, ImageDisk disk, int share, AttachProgress progress)
+                CacheConfig config,
+                int versionBits,
+                ImageDisk disk,
+                AttachScan.Plan plan,
+                AttachProgress progress)
                 throws IOException {
             FrameBackendProvider provider = new FrameBackendProvider() {
                 @Override
@@ -165,7 +173,7 @@ final class HeapBackend implements FrameBackend {
             };
             BlockChecksum checksum = Checksums.byName(config.checksum()).orElseThrow();
             BackendConfig backendConfig = new BackendConfig(config, checksum, Checksums.ALL);
-            return Cache.open(config, provider, backendConfig, versionBits, disk, share, progress);
+            return Cache.open(config, provider, backendConfig, versionBits, disk, plan, progress);
         }
 
         Cache attach(CacheConfig config) throws IOException {
