@@ -99,10 +99,10 @@ final class AttachScan {
         for (Found other : found.subList(1, found.size())) {
             own.add(other);
         }
+        progress.scanned(capacity, capacity); // while what it throws leaves all records as they were
         own.dropNotReusable();
         own.release.forEach((int frame) -> cache.backend.release(frame));
         frames.scanned(own.kept);
-        progress.scanned(capacity, capacity);
         return own.count;
     }
 

@@ -322,17 +322,16 @@ class AttachScanTest {
         found(bench, pages);
         try (PagedFile file = bench.cache.map(other, MapOptions.DEFAULT)) {
             MemorySegment page = MemorySegment.ofArray(new byte[1]);
-            for (int i = 0; i < 2 * frames; i++) {
-                for (int uses = 0; uses < 4; uses++) { // more than the pages found
+            int leaves = bench.inside().index.leaves();
+            for (int pass = 0; pass < 50 && bench.inside().index.leaves() == leaves; pass++) {
+                for (int i = 0; i < 2 * frames; i++) {
                     assertEquals(1, file.read(i * 4096L, page));
                     assertEquals((byte) (7 + i), page.get(ValueLayout.JAVA_BYTE, 0));
                 }
+                bench.assertSound();
+                bench.inside().sweep.run();
             }
-            bench.assertSound();
-            assertTrue(bench.cache.counters.evictions.sum() >= pages, "found pages evicted");
-            int leaves = bench.inside().index.leaves();
-            bench.inside().sweep.run();
-            assertTrue(bench.inside().index.leaves() < leaves, "leaves gone with their pages");
+            assertTrue(bench.inside().index.leaves() < leaves, "leaves gone with the pages found");
             readAll(bench, pages);
             bench.assertSound();
         }
