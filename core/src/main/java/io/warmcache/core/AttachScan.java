@@ -29,7 +29,7 @@ final class AttachScan {
     private static final int SHARE = 1 << 16;
 
     /** Shares that are sorted before words are made of them: more would need more memory for what is sorted. */
-    private static final int ROUND = 128;
+    private static final int ROUND = 256;
 
     /** More would be more places written to by turns than a processor keeps at hand. */
     private static final int MOST_BUCKETS = 256;
