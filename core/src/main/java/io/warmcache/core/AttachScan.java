@@ -35,7 +35,7 @@ final class AttachScan {
     private static final int MOST_BUCKETS = 256;
 
     /** What is sorted takes at most this part of the heap that is not in use. */
-    private static final int HEAP_PART = 4;
+    private static final int HEAP_PART = 16;
 
     /** Consecutive frames whose files are stored together. */
     private static final int BATCH = 256;
@@ -228,11 +228,15 @@ final class AttachScan {
 
     /**
      * Records to make words of, two longs each: the file's number; page, frame, and what goes into the word. All of a
-     * file are in one bucket. A bucket is a chain of chunks of one array for each thread that fills it.
+     * group of a file's pages are in one bucket. A bucket is a chain of chunks of one array for each thread that fills
+     * it.
      */
     private static final class Buckets {
         private static final int CHUNK = 128;
         private static final int CHUNK_LONGS = 2 * CHUNK;
+
+        /** Pages of a file that are in one bucket, 2^16: whole leaves. */
+        private static final int GROUP_SHIFT = 16;
 
         private static final int PAGE_SHIFT = 32;
         private static final int FRAME_SHIFT = 8;
@@ -290,8 +294,10 @@ final class AttachScan {
             return made;
         }
 
-        private int bucket(long fileId) {
-            return count == 1 ? 0 : (int) ((fileId * 0x9E37_79B9_7F4A_7C15L) >>> shift);
+        /** So that a file of many pages is work for all threads, too; a leaf is in one bucket whole. */
+        private int bucket(long fileId, long page) {
+            long group = fileId * 0xC2B2_AE3D_27D4_EB4FL + (page >>> GROUP_SHIFT);
+            return count == 1 ? 0 : (int) ((group * 0x9E37_79B9_7F4A_7C15L) >>> shift);
         }
 
         static long page(long record) {
@@ -328,7 +334,7 @@ final class AttachScan {
             }
 
             void add(long fileId, long page, int frame, int uses, boolean written) {
-                int bucket = bucket(fileId);
+                int bucket = bucket(fileId, page);
                 int to = at[bucket];
                 if (to % CHUNK_LONGS == 0) {
                     to = enlarge(bucket);
@@ -437,7 +443,7 @@ final class AttachScan {
             }
         }
 
-        /** Nobody else has the index of the file now, so words need no fence; and a new tree's are 0, EMPTY. */
+        /** Nobody else has the leaf now, so words need no fence; and a new tree's are 0, EMPTY. */
         private void place(long fileId, long record) {
             int known = files.slotOf(fileId);
             long page = Buckets.page(record);

@@ -338,7 +338,8 @@ final class Batch implements Readers.Work {
             return load(from) ? from + 1 : -1; // others own what may be owned so: one run, and another look
         }
         if (goesOn && queue.isAllLeftOut()) {
-            return readApart(from, to) ? to : -1;
+            int next = failed == 0 ? to : end + failed;
+            return readApart(from, failed == 0 ? to : end) ? next : -1;
         }
         for (int i = from; i < end && goesOn; i++) {
             int place = places[i - from];

@@ -346,6 +346,11 @@ final class FrameTable {
         fileOf[frame] = null;
     }
 
+    /** Whether a frame is that of a page. Nothing but a guess, unless the caller owns the word that names it. */
+    boolean holds(int frame, CachedFile file, long page) {
+        return file.equals(fileOf[frame]) && pageOf[frame] == page;
+    }
+
     /** Where a frame's word is. A guess, to be checked against the word. */
     @SuppressWarnings("ArrayRecordComponent") // the leaf itself is meant, not its contents
     record Owner(CachedFile file, long[] leaf, long page) {}
@@ -353,9 +358,12 @@ final class FrameTable {
     @Nullable Owner ownerOf(int frame) {
         lock.lock();
         try {
+            long[] leaf = leafOf[frame]; // written last
             CachedFile file = fileOf[frame];
             long page = pageOf[frame];
-            long[] leaf = leaf(frame, page);
+            if (leaf == null && file != null) {
+                leaf = file.index.leaf(page);
+            }
             return file == null || leaf == null ? null : new Owner(file, leaf, page);
         } finally {
             lock.unlock();

@@ -144,7 +144,7 @@ final class Maintenance {
             FrameTable.Owner owner = cache.frames.ownerOf(nextVerified);
             if (owner != null && owner.file().open && owner.file().usage.readLock().tryLock()) {
                 try {
-                    owner.file().writeBack.verify(owner.leaf(), owner.page());
+                    owner.file().writeBack.verify(owner.leaf(), owner.page(), nextVerified);
                 } finally {
                     owner.file().usage.readLock().unlock();
                 }

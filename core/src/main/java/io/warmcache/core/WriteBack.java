@@ -394,12 +394,16 @@ final class WriteBack {
 
     /**
      * Verifies a page in memory that nobody changes at the moment, and drops it if it is not what its record says; its
-     * changes are verified when they are written.
+     * changes are verified when they are written. Where the page is was guessed.
      */
-    void verify(long[] leaf, long page) {
+    void verify(long[] leaf, long page, int guessed) {
         int slot = RadixIndex.slot(page);
         int frame = setFlush(leaf, slot, page, false, 0);
         if (frame < 0) {
+            return;
+        }
+        if (frame != guessed || !frames.holds(frame, file, page)) {
+            clearFlush(leaf, slot, frames.pageOf[frame]); // which it has by the word, so that those who wait are woken
             return;
         }
         boolean good;

@@ -33,6 +33,9 @@ final class FileStore implements BackingStore {
     /** For how long the lock of a process that is gone is waited for: the kernel may have reads of it to end. */
     private static final long GONE_NANOS = TimeUnit.SECONDS.toNanos(2);
 
+    /** The part of that for a process that cannot be seen: most of those are alive. */
+    private static final int UNSEEN_PART = 10;
+
     private final int fd;
     private final String name;
 
@@ -167,7 +170,10 @@ final class FileStore implements BackingStore {
             if (!Libc.tryLock(fd, path)) {
                 // Only now: /proc/locks has a line for each file that is mapped.
                 long holder = ProcLocks.holder(stat);
-                if (!ProcLocks.isGone(holder) || !awaitLock(fd, path, patience)) {
+                long most = RefusedFiles.isOpen(stat) || !ProcLocks.isGone(holder)
+                        ? 0
+                        : holder == 0 ? patience / UNSEEN_PART : patience;
+                if (most == 0 || !awaitLock(fd, path, most)) {
                     done = RefusedFiles.keep(stat, options.readOnly(), fd, holder == PidNamespace.selfInProc());
                     throw busy(path, holder);
                 }

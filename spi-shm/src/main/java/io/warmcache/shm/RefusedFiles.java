@@ -34,6 +34,13 @@ final class RefusedFiles {
         }
     }
 
+    /** Whether this process has the file. */
+    static boolean isOpen(FileStat file) {
+        synchronized (OPEN) {
+            return OPEN.contains(Key.of(file));
+        }
+    }
+
     /** A descriptor that was kept of this file, for the caller to own; -1 if there is none. */
     static int take(FileStat file, boolean readOnly) {
         synchronized (OPEN) {

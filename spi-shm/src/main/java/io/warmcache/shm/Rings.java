@@ -9,7 +9,6 @@ import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.concurrent.locks.LockSupport;
-import java.util.function.BooleanSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,6 +19,12 @@ final class Rings {
     /** How pages that one caller wants together are read. */
     static final String OPTION = "shm.reads";
 
+    /** What may keep the kernel from being asked for a ring. */
+    interface Filter {
+        /** For the calling thread. */
+        boolean isOn() throws IOException;
+    }
+
     private static final System.Logger LOG = System.getLogger("io.warmcache.shm");
 
     private static final long PAUSE_NANOS = 100_000;
@@ -29,7 +34,7 @@ final class Rings {
     private final @Nullable StepHook hook;
 
     /** Whether none is to be made at the moment. */
-    private final BooleanSupplier filtered;
+    private final Filter filter;
 
     /** Those made, without gaps. */
     private final AtomicReferenceArray<@Nullable Ring> rings;
@@ -49,12 +54,12 @@ final class Rings {
 
     /**
      * @param most how many rings at once, 0 for none
-     * @param filtered whether none is to be made at the moment, by the thread that asks
+     * @param filter whether none is to be made at the moment, by the thread that asks
      * @param owner the descriptor that holds the owner lock
      */
-    Rings(int most, BooleanSupplier filtered, RingCalls calls, int owner, @Nullable StepHook hook) {
+    Rings(int most, Filter filter, RingCalls calls, int owner, @Nullable StepHook hook) {
         this.most = most;
-        this.filtered = filtered;
+        this.filter = filter;
         this.calls = calls;
         this.owner = owner;
         this.hook = hook;
@@ -66,7 +71,7 @@ final class Rings {
         String value = cache.options().getOrDefault(OPTION, "auto");
         int some = Math.max(2, Runtime.getRuntime().availableProcessors());
         return switch (value) {
-            case "auto" -> isFiltered() ? 0 : some;
+            case "auto" -> mayBeFiltered() ? 0 : some;
             case "uring" -> some;
             case "threads" -> 0;
             default -> throw new IllegalArgumentException(
@@ -75,7 +80,7 @@ final class Rings {
     }
 
     /** What keeps the kernel from being asked for a ring, by the options of a segment; it may come later. */
-    static BooleanSupplier filter(CacheConfig cache) {
+    static Filter filter(CacheConfig cache) {
         return "uring".equals(cache.options().get(OPTION)) ? () -> false : Rings::isFiltered;
     }
 
@@ -83,16 +88,19 @@ final class Rings {
      * Whether a filter decides which system calls this thread may make. One that does not know io_uring may end the
      * process that calls it, so that there is no trying.
      */
-    static boolean isFiltered() {
-        try {
-            // The thread's name is in there, of any bytes.
-            for (String line :
-                    Files.readAllLines(Path.of("/proc/thread-self/status"), StandardCharsets.ISO_8859_1)) {
-                if (line.startsWith("Seccomp:")) {
-                    return !line.substring("Seccomp:".length()).strip().equals("0");
-                }
+    static boolean isFiltered() throws IOException {
+        // The thread's name is in there, of any bytes.
+        for (String line : Files.readAllLines(Path.of("/proc/thread-self/status"), StandardCharsets.ISO_8859_1)) {
+            if (line.startsWith("Seccomp:")) {
+                return !line.substring("Seccomp:".length()).strip().equals("0");
             }
-            return false;
+        }
+        return false;
+    }
+
+    private static boolean mayBeFiltered() {
+        try {
+            return isFiltered();
         } catch (IOException e) {
             LOG.log(System.Logger.Level.DEBUG, "whether system calls are filtered is not known", e);
             return true;
@@ -160,8 +168,11 @@ final class Rings {
         }
         Ring ring = null;
         boolean kept = false;
+        boolean looked = false;
         try {
-            if (filtered.getAsBoolean()) {
+            boolean on = filter.isOn();
+            looked = true;
+            if (on) {
                 throw new IOException("which system calls may be made is filtered now");
             }
             ring = Ring.open(calls, owner, hook);
@@ -170,7 +181,7 @@ final class Rings {
             wanting = false;
             return ring;
         } catch (IOException | LinkageError | OutOfMemoryError e) {
-            if (mayPass(e)) {
+            if (!looked || mayPass(e)) { // to look takes a descriptor, too
                 wantingSince = System.nanoTime();
                 wanting = true;
             } else {

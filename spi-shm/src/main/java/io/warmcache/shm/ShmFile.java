@@ -231,7 +231,10 @@ final class ShmFile implements BackendFile {
                 }
                 new QueuedFill(ring, direct, runs, firstPages, frames, counts, writtenMasks, size, told).run();
             } finally {
-                ring.taken = false; // U9, by no call, which could fail: nothing is under way, whatever was thrown
+                if (ring.begun) {
+                    ring.drain(); // a fault of the memory may be thrown at any later instruction, past U8 too
+                }
+                ring.taken = false; // U9, by no call, which could fail
             }
         } finally {
             exit();

@@ -38,7 +38,6 @@ import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.BooleanSupplier;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -699,8 +698,8 @@ class RingTest {
         runs.checkAll(next);
     }
 
-    private Rings rings(BooleanSupplier filtered) throws IOException {
-        return new Rings(2, filtered, calls, Libc.open(path.toString(), Libc.O_RDWR, 0), null);
+    private Rings rings(Rings.Filter filter) throws IOException {
+        return new Rings(2, filter, calls, Libc.open(path.toString(), Libc.O_RDWR, 0), null);
     }
 
     @ParameterizedTest
@@ -723,6 +722,25 @@ class RingTest {
         assertEquals(3, calls.setups.get());
         first.taken = false;
         second.taken = false;
+        rings.close();
+    }
+
+    /** As without a descriptor to look with. */
+    @Test
+    void whetherThereIsAFilterMayBeAskedAgain() throws Exception {
+        AtomicBoolean without = new AtomicBoolean(true);
+        Rings rings = rings(() -> {
+            if (without.get()) {
+                throw new IOException("too many open files");
+            }
+            return false;
+        });
+        rings.wantingNanos = 0;
+        assertNull(rings.take());
+        without.set(false);
+        Ring ring = rings.take();
+        assertNotNull(ring);
+        ring.taken = false;
         rings.close();
     }
 
