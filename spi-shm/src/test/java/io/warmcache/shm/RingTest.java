@@ -613,18 +613,7 @@ class RingTest {
         assertThrows(StackOverflowError.class, () -> runs.fill(f, told));
         assertNothingUnderWay();
         assertTrue(told.order.size() < 150);
-        for (int i = 0; i < 150; i++) {
-            if (told.order.contains(i)) {
-                runs.check(b, i);
-            } else {
-                runs.checkNotUsed(b, i);
-            }
-        }
-        runs.release(b);
-        Told again = new Told();
-        runs.fill(f, again);
-        again.assertAll(150);
-        runs.checkAll(b);
+        assertThoseToldAreFilledAndOthersMayBe(b, f, runs, told);
         f.close();
     }
 
@@ -841,6 +830,23 @@ class RingTest {
         assertTrue(next.attachReport().warm() && next.attachReport().cleanStop());
     }
 
+    /** Of 150 runs. */
+    private static void assertThoseToldAreFilledAndOthersMayBe(ShmBackend b, ShmFile f, Runs runs, Told told)
+            throws IOException {
+        for (int i = 0; i < 150; i++) {
+            if (told.order.contains(i)) {
+                runs.check(b, i);
+            } else {
+                runs.checkNotUsed(b, i);
+            }
+        }
+        runs.release(b);
+        Told again = new Told();
+        runs.fill(f, again);
+        again.assertAll(150);
+        runs.checkAll(b);
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {Integer.MAX_VALUE, 0})
     void runsThatAreNotWantedAnyMoreAreLeftOut(int mostSubmitted) throws Exception {
@@ -855,18 +861,7 @@ class RingTest {
         int most = mostSubmitted == 0 ? 3 : 2 * Ring.ENTRIES;
         assertTrue(told.order.size() >= 3 && told.order.size() <= most, () -> "" + told.order);
         assertNothingUnderWay();
-        for (int i = 0; i < 150; i++) {
-            if (told.order.contains(i)) {
-                runs.check(b, i);
-            } else {
-                runs.checkNotUsed(b, i);
-            }
-        }
-        runs.release(b);
-        Told again = new Told();
-        runs.fill(f, again);
-        again.assertAll(150);
-        runs.checkAll(b);
+        assertThoseToldAreFilledAndOthersMayBe(b, f, runs, told);
         f.close();
     }
 
