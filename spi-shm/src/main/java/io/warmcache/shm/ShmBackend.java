@@ -1001,9 +1001,8 @@ final class ShmBackend implements FrameBackend {
             // An orderly end is no sign that recovery kills; only the boot id waits for one that finishes.
             header.unfinished = 0;
             header.write(memory);
-            arena.close();
         } finally {
-            segment.release();
+            giveUpMemory();
         }
     }
 
@@ -1013,11 +1012,13 @@ final class ShmBackend implements FrameBackend {
             closed = true;
         }
         rings.close(); // before the memory and the lock that its reads need
-        try {
-            arena.close();
-        } finally {
-            segment.release();
-        }
+        giveUpMemory();
+    }
+
+    /** Where the memory cannot be unmapped somebody reads or writes it still: then the lock stays, too. */
+    private void giveUpMemory() {
+        arena.close();
+        segment.release();
     }
 
     @Override

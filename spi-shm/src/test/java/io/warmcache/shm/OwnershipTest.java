@@ -16,10 +16,12 @@ import java.net.URLClassLoader;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
+import java.nio.channels.Pipe;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.FutureTask;
@@ -27,6 +29,8 @@ import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class OwnershipTest {
     private static final long CAPACITY = (long) Env.FRAMES * Env.PAGE;
@@ -221,6 +225,33 @@ class OwnershipTest {
         } finally {
             keeper.destroyForcibly();
         }
+    }
+
+    /** As a read of the kernel's into a frame would: a successor that got the lock would find its bytes change. */
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void memoryThatCannotBeUnmappedKeepsItsLock(boolean abandoned) throws Exception {
+        ShmBackend b = env.attach();
+        Pipe pipe = Pipe.open();
+        FutureTask<Integer> read = new FutureTask<>(
+                () -> pipe.source().read(b.memory().asSlice(0, Env.PAGE).asByteBuffer()));
+        Thread reader = new Thread(read, "reader");
+        reader.start();
+        Env.await(
+                "a read of the kernel's",
+                () -> Arrays.stream(reader.getStackTrace())
+                        .anyMatch(each -> each.getMethodName().startsWith("read") && each.isNativeMethod()));
+        if (abandoned) {
+            assertThrows(IllegalStateException.class, b::abandon);
+        } else {
+            assertThrows(IllegalStateException.class, b::close);
+        }
+        assertThrows(BusyException.class, env::attach);
+        pipe.sink().write(ByteBuffer.wrap(new byte[] {7}));
+        assertEquals(1, read.get(60, TimeUnit.SECONDS));
+        pipe.sink().close();
+        pipe.source().close();
+        assertThrows(BusyException.class, env::attach, "it was not unmapped");
     }
 
     @Test
