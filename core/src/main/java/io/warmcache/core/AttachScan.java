@@ -209,7 +209,7 @@ final class AttachScan {
             into.flush();
             int all = done.addAndGet(end - from);
             if (telling) {
-                progress.scanned(all, capacity);
+                progress.scanned(Math.min(all, capacity - 1), capacity); // all are only at the end, with their words
             }
         }
     }

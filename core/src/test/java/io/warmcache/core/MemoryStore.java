@@ -21,7 +21,11 @@ final class MemoryStore implements BackingStore {
 
     private static final AtomicLong NEXT = new AtomicLong(1);
 
-    final StoreId id;
+    volatile StoreId id;
+
+    /** Runs after each question for the id. */
+    volatile Runnable asked = () -> {};
+
     volatile StoreVersion version = StoreVersion.exact(7, 7);
     volatile Hook hook = (operation, position, length) -> {};
     volatile int mostPerTransfer = Integer.MAX_VALUE;
@@ -66,7 +70,9 @@ final class MemoryStore implements BackingStore {
         if (nameless) {
             throw new IllegalStateException("no such store");
         }
-        return id;
+        StoreId answer = id;
+        asked.run();
+        return answer;
     }
 
     @Override

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.foreign.ValueLayout;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Random;
 import java.util.logging.Level;
 import java.util.logging.Logger;
@@ -80,6 +81,34 @@ class ParanoidTest {
         bench.map();
         assertEquals(before[8192], bench.read(8192, 1)[0], "mapped again, it is what the store has");
         assertEquals(53, bench.read(3 * 8192, 1)[0]);
+        bench.assertSound();
+        bench.cache.close();
+    }
+
+    /** Where the page of a frame is was read piece by piece: page and leaf may be those of two pages. */
+    @Test
+    void aLookAtAPageThatWasGuessedWrongLeavesTheOtherAlone() throws Exception {
+        int far = RadixIndex.LEAF_SLOTS; // the same slot of the next leaf
+        Bench bench = new Bench(
+                Bench.patient(32).withPageSize(8192).withOptions(
+                        Map.of("core.maintenance", "off", "core.paranoid", "on")),
+                WritePolicy.WRITE_BACK,
+                pages(1, 4 * far));
+        bench.read(8192, 1);
+        bench.read((far + 1) * 8192L, 1);
+        CachedFile file = bench.inside();
+        long[] other = Objects.requireNonNull(file.index.leaf(far + 1));
+        for (long guessed : new long[] {1, far + 1}) {
+            file.writeBack.verify(other, 1, frame(bench, guessed));
+            assertEquals(TranslationWord.RESIDENT, TranslationWord.state(bench.word(far + 1)));
+            assertFalse(TranslationWord.isFlushing(bench.word(far + 1)));
+        }
+        assertEquals(0, bench.cache.stats().validationFailures());
+        file.writeBack.verify(other, far + 1, frame(bench, far + 1));
+        assertEquals(0, bench.cache.stats().validationFailures());
+        damage(bench, far + 1, 100);
+        file.writeBack.verify(other, far + 1, frame(bench, far + 1));
+        assertEquals(1, bench.cache.stats().validationFailures());
         bench.assertSound();
         bench.cache.close();
     }

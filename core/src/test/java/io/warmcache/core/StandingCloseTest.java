@@ -19,6 +19,7 @@ import io.warmcache.MapOptions;
 import io.warmcache.PageCache;
 import io.warmcache.PagedFile;
 import io.warmcache.ReadPin;
+import io.warmcache.StoreId;
 import io.warmcache.WritePolicy;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -516,6 +517,37 @@ class StandingCloseTest {
         assertServes(bench, 9);
     }
 
+    /** Which may fail with pages still dirty, and opens the file again. */
+    @Test
+    void aFlushOfTheCacheWaitsForAFileThatIsBeingClosed() throws Exception {
+        CacheConfig config = Bench.patient(64).withOptions(Map.of("core.maintenance", "off"));
+        Bench bench = new Bench(config, WritePolicy.WRITE_BACK, pages(1, 4));
+        bench.write(0, filled(9, 10));
+        CachedFile file = bench.inside();
+        Bench.Task<Void> flushing;
+        file.usage.writeLock().lock(); // as its close, which admits nobody any more
+        try {
+            file.open = false;
+            flushing = Bench.run(bench.cache::flush).awaitParked();
+            assertFalse(flushing.isDone());
+            file.open = true;
+        } finally {
+            file.usage.writeLock().unlock();
+        }
+        flushing.get();
+        assertEquals(9, bench.store.bytes()[0]);
+
+        file.usage.writeLock().lock();
+        try {
+            file.open = false;
+            Bench.run(bench.cache::flush).get(); // what it has written already nobody has to wait for
+            file.open = true;
+        } finally {
+            file.usage.writeLock().unlock();
+        }
+        bench.cache.close();
+    }
+
     /** As without memory for the words of it. */
     @Test
     void aLossIsSaidThoughTheWordsForItCannotBeMade() throws Exception {
@@ -546,6 +578,22 @@ class StandingCloseTest {
         assertContains(toldToo.getMessage(), "not all that was written to " + bench.store.name());
         bench.file.close();
         bench.cache.close();
+    }
+
+    /** Else pages of the one would be served as the other's. */
+    @Test
+    void aStoreThatChangesItsIdWhileItIsMappedIsRefused() throws Exception {
+        Bench bench = changed("");
+        MemoryStore other = new MemoryStore(pages(20, 4));
+        other.asked = () -> other.id = new StoreId(0x5eed, other.id.low() + 1_000_000);
+        IllegalArgumentException refused =
+                assertThrows(IllegalArgumentException.class, () -> bench.cache.map(other, WRITE_BACK));
+        assertContains(String.valueOf(refused.getMessage()), "has changed its id");
+        assertTrue(other.closed);
+        other.asked = () -> {};
+        bench.cache.map(other, WRITE_BACK).close();
+        bench.cache.close();
+        assertServes(bench, 9);
     }
 
     /** It was asked for its name when it was mapped. */

@@ -305,6 +305,20 @@ public abstract class BackendContract {
         assertEquals(-1, words == 0 ? -1 : b.policyWord(0));
     }
 
+    /** Else the store would stay open for the back end, which then gives its memory back at no close. */
+    @Test
+    void aStoreIsNotAskedForItsIdAsItIsClosed() throws Exception {
+        ContractStore store = new ContractStore(random(42, PAGE));
+        FrameBackend b = attach();
+        BackendFile f = map(b, store);
+        store.nameless(true);
+        f.close();
+        store.nameless(false);
+        map(b, store).close();
+        b.close();
+        attach();
+    }
+
     // ---- fill
 
     @Test

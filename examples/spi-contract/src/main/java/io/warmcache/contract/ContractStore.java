@@ -19,6 +19,7 @@ final class ContractStore implements BackingStore {
     private int mostPerTransfer = Integer.MAX_VALUE;
     private long version = 1;
     private boolean failing;
+    private boolean nameless;
 
     ContractStore(byte[] content) {
         bytes = content.clone();
@@ -36,6 +37,11 @@ final class ContractStore implements BackingStore {
         failing = value;
     }
 
+    /** Its owner has forgotten it. */
+    synchronized void nameless(boolean value) {
+        nameless = value;
+    }
+
     /** What another program does to it. */
     synchronized void change() {
         version++;
@@ -49,7 +55,10 @@ final class ContractStore implements BackingStore {
     }
 
     @Override
-    public StoreId id() {
+    public synchronized StoreId id() {
+        if (nameless) {
+            throw new IllegalStateException("no such store");
+        }
         return id;
     }
 
