@@ -223,11 +223,11 @@ final class MissPairs {
             };
             threads.add(load.isVirtual() ? Thread.ofVirtual().start(work) : Thread.ofPlatform().start(work));
         }
-        Thread.sleep(millis / 4);
+        Thread.sleep(millis / 4); // not measured: all threads come to be at work
         long before = load.done().getAsLong();
         long worked = processorNanos();
         long start = System.nanoTime();
-        Thread.sleep(millis);
+        Thread.sleep(millis); // what is measured
         long done = load.done().getAsLong() - before;
         worked = processorNanos() - worked;
         double seconds = (System.nanoTime() - start) / 1e9;
@@ -633,7 +633,7 @@ final class MissPairs {
             ready.acquire();
             for (int i = 0; i < 4; i++) {
                 if (load == null) {
-                    Thread.sleep(pairs.millis);
+                    Thread.sleep(pairs.millis); // what is measured, beside nothing
                 } else {
                     var _ = pairs.turn(load);
                 }

@@ -29,6 +29,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -329,9 +330,9 @@ final class ScaleTable {
         }
         noteOnce(row, "write us", (System.nanoTime() - writing) / 1e3 / count);
         hits(row, "hit ns", files);
-        Thread.sleep(3000); // what was written has been written back and settled
+        awaitClean(cache);
         noteOnce(row, "written lately, % of a CPU", processorShare());
-        Thread.sleep(6000); // and nobody looks at it any more
+        Thread.sleep(6000); // nothing tells when a cache looks at a file no more: five seconds after its last write
         noteOnce(row, "idle, % of a CPU", processorShare());
         hits(row, "hit ns, idle", files);
         long closing = System.nanoTime();
@@ -339,6 +340,17 @@ final class ScaleTable {
             file.close();
         }
         noteOnce(row, "close us", (System.nanoTime() - closing) / 1e3 / count);
+    }
+
+    /** What was written is written back a second later, by the cache's own threads. */
+    private static void awaitClean(PageCache cache) throws InterruptedException {
+        long begun = System.nanoTime();
+        while (cache.stats().dirtyPages() > 0) {
+            if (System.nanoTime() - begun > TimeUnit.MINUTES.toNanos(2)) {
+                throw new IllegalStateException(cache.stats().dirtyPages() + " pages are dirty still");
+            }
+            Thread.sleep(10);
+        }
     }
 
     private void hits(String row, String name, List<PagedFile> files) {
@@ -359,7 +371,7 @@ final class ScaleTable {
         var bean = (com.sun.management.OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean();
         long before = bean.getProcessCpuTime();
         long begun = System.nanoTime();
-        Thread.sleep(2000);
+        Thread.sleep(2000); // what is measured
         return 100.0 * (bean.getProcessCpuTime() - before) / (System.nanoTime() - begun);
     }
 
