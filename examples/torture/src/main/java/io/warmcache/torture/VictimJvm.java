@@ -47,7 +47,7 @@ final class VictimJvm {
             child.await("CHECKED", ChildProcess.PATIENCE);
             child.tell("LOAD");
             child.await("LOADING", ChildProcess.PATIENCE);
-            Thread.sleep(500); // of its load, which is what it is trained by: what it loads in it goes into the AOT cache
+            Thread.sleep(500); // of its load: what is loaded meanwhile goes into the AOT cache
             child.tell("CLOSE");
             child.await("CLOSED", ChildProcess.PATIENCE);
             child.awaitEnd(ChildProcess.PATIENCE);
