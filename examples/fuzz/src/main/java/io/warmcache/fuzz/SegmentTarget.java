@@ -147,7 +147,7 @@ final class SegmentTarget implements Target {
             for (int i = 0; i < stores; i++) {
                 if (files) {
                     Files.write(file(name, i), contents[i]);
-                    Thread.sleep(30); // a time younger than a tick of the kernel's clock is not trusted when it is mapped
+                    Thread.sleep(30); // a time younger than a tick of the clock is not trusted at the map
                 }
                 heap[i] = new HeapStore(id(name, i), version(versions[i]), contents[i]);
                 // What is dirty in memory alone would reach a file after all when this cache is closed.
